@@ -1,0 +1,119 @@
+"""How is a run's configuration changed from text, stored as JSON and compared? Settings by dotted name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from typing import Any
+
+from tfpg.config import ALGORITHMS, Config, Setting, settings
+from tfpg.errors import UserError, nearest
+
+
+def override(config: Config, changes: dict[str, str]) -> Config:
+    """`config` with some settings changed: dotted names and their values as text.
+
+    Errors: UserError for an unknown name (with the nearest one), a setting of another algorithm, a bad value."""
+    known = {setting.name: setting for setting in settings(config)}
+    for name in changes:
+        if name not in known:
+            raise UserError(_unknown(name, config, known))
+    return replace(config, {name: parse(name, known[name].kind, text) for name, text in changes.items()})
+
+
+def replace(config: Config, values: dict[str, Any]) -> Config:
+    """`config` with some settings, by dotted name, set to typed values."""
+    plain: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, leaf = name.rpartition(".")
+        if section:
+            nested.setdefault("algorithm" if section in ALGORITHMS else section, {})[leaf] = value
+        else:
+            plain[leaf] = value
+    for section, changes in nested.items():
+        plain[section] = dataclasses.replace(getattr(config, section), **changes)
+    return dataclasses.replace(config, **plain)
+
+
+def parse(name: str, kind: Any, text: str) -> Any:
+    """The value of a setting of type `kind` from its text on a command line."""
+    optional = isinstance(kind, types.UnionType)
+    if optional and text.strip().lower() == "none":
+        return None
+    base = next(k for k in kind.__args__ if k is not type(None)) if optional else kind
+    try:
+        if name == "env_args":
+            return freeze(json.loads(text))
+        if base is bool:
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.strip().lower()]
+        if base is int:
+            number = float(text.replace("_", "")) if any(c in text for c in ".eE") else int(text)
+            if number != int(number):
+                raise ValueError
+            return int(number)
+        if base is float:
+            return float(text)
+        if base is str:
+            return text
+        return tuple(int(part) for part in text.replace("(", "").replace(")", "").split(",") if part.strip())
+    except (ValueError, KeyError, OverflowError):
+        expected = {bool: "true or false", int: "an integer", float: "a number"}.get(base, "integers with commas between them")
+        expected = "a JSON object" if name == "env_args" else expected
+        raise UserError(f"{name}={text} is not {expected}{' or none' if optional else ''}.") from None
+
+
+def freeze(arguments: Any) -> tuple[tuple[str, Any], ...]:
+    """A JSON object as a hashable, ordered tuple of pairs."""
+    if not isinstance(arguments, dict):
+        raise ValueError
+    return tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in arguments.items()))
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The configuration as plain JSON values, by dotted name."""
+    values = {"algorithm": config.algorithm.name}
+    for setting in settings(config):
+        value = setting.value
+        values[setting.name] = dict(value) if setting.name == "env_args" else list(value) if isinstance(value, tuple) else value
+    return values
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """The inverse of `to_dict`. Errors: UserError for unknown or missing names and bad values."""
+    values = dict(values)
+    name = values.pop("algorithm", None)
+    if name not in ALGORITHMS:
+        raise UserError(f"algorithm={name!r} in the configuration is unknown: {nearest(name, ALGORITHMS)}")
+    config = Config(algorithm=ALGORITHMS[name]())
+    known = {setting.name: setting for setting in settings(config)}
+    missing = [known_name for known_name in known if known_name not in values]
+    if missing:
+        raise UserError(f"the configuration lacks {', '.join(missing)}.")
+    for key, value in values.items():
+        if key not in known:
+            raise UserError(_unknown(key, config, known))
+        if key == "env_args":
+            values[key] = freeze(value) if isinstance(value, dict) else value
+        elif isinstance(value, list):
+            values[key] = tuple(value)
+        elif isinstance(value, int) and float in getattr(known[key].kind, "__args__", (known[key].kind,)):
+            values[key] = value if isinstance(value, bool) else float(value)
+    return replace(config, values)
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The settings in which two configurations (as by `to_dict`) differ, a line each: name: old → new."""
+    names = list(new) + [name for name in old if name not in new]
+    absent = "(not set)"
+    return [f"{name}: {old.get(name, absent)} → {new.get(name, absent)}"
+            for name in names if old.get(name, absent) != new.get(name, absent)]
+
+
+def _unknown(name: str, config: Config, known: dict[str, Setting]) -> str:
+    section, _, _ = name.rpartition(".")
+    if section in ALGORITHMS and section != config.algorithm.name:
+        own = ", ".join(n for n in known if n.startswith(config.algorithm.name + "."))
+        return f"{name} does not apply to {config.preset}, whose algorithm is {config.algorithm.name}: its settings are {own}."
+    return f"there is no setting {name}: {nearest(name, known)}"

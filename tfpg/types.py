@@ -1,0 +1,176 @@
+"""The records that pass between the rooms: immutable, named, with their shapes.
+
+Shapes: T time, N environments, B = T·N pairs, S observation, A action, P = |θ|, Q = |φ|, E epochs.
+Nothing here computes anything, and nothing here imports TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Tensor = Any  # a tf.Tensor or a NumPy array
+
+
+class Moments(NamedTuple):
+    """Count, mean and centred second moment of all samples seen so far (float64)."""
+
+    count: Tensor  # []
+    mean: Tensor  # [...]
+    m2: Tensor  # [...]  Σ (x − mean)²
+
+
+class Normaliser(NamedTuple):
+    """Statistics of observations and rewards, frozen while a batch is collected and used."""
+
+    observation: Moments  # over observations, [S]
+    reward: Moments  # over rewards, or over discounted returns: whatever code_level.reward_scaling needs, []
+
+
+class Trajectory(NamedTuple):
+    """T·N real transitions (s, a, r, s') in the environment's own units; time-major, no reset rows."""
+
+    obs: Tensor  # [T, N, S] float32  s_t
+    actions: Tensor  # [T, N, A] float32, or [T, N] int32 for discrete actions
+    rewards: Tensor  # [T, N] float32
+    terminated: Tensor  # [T, N] bool    the task ended: V(s_{t+1}) = 0
+    truncated: Tensor  # [T, N] bool     cut by the time limit
+    successors: Tensor  # [T, N, S] float32  s_{t+1} as the transition produced it, before any reset
+    episode_step: Tensor  # [T, N] int32  t within its episode, 0 at a start state
+
+
+class Episodes(NamedTuple):
+    """The episodes that ended while a trajectory was collected, in the order of their ends (NumPy)."""
+
+    returns: Tensor  # [n] float64  undiscounted raw return
+    lengths: Tensor  # [n] int64
+
+
+class Batch(NamedTuple):
+    """What an update is computed from: B pairs as the learner sees them (normalised, flattened time-major)."""
+
+    obs: Tensor  # [B, S]
+    critic_obs: Tensor  # [B, S], or [B, S + 1] with the time feature
+    actions: Tensor  # [B, A] or [B] int32
+    advantages: Tensor  # [B]  Â, un-normalised
+    value_targets: Tensor  # [B]  V_targ
+    values: Tensor  # [B]  V_{φ_old}(s)
+
+
+class Slots(NamedTuple):
+    """State of a first-order optimiser over one flat vector."""
+
+    count: Tensor  # [] float32  steps taken
+    first: Tensor  # [P]  Adam's m (unused by SGD)
+    second: Tensor  # [P]  Adam's v (unused by SGD)
+
+
+class Learner(NamedTuple):
+    """Everything an update changes. With shared weights θ and φ are one vector, kept equal."""
+
+    theta: Tensor  # [P]
+    phi: Tensor  # [Q]
+    policy_slots: Slots  # over θ (untouched by TRPO)
+    value_slots: Slots  # over φ
+
+
+class TrustRegion(NamedTuple):
+    """How far π_θ is from π_old on a set of pairs; exact KL, ratio ρ = π_θ(a|s) / π_old(a|s). All []."""
+
+    mean_kl: Tensor  # E_s KL(π_old ‖ π_θ), nats
+    max_kl: Tensor
+    mean_ratio: Tensor
+    max_ratio: Tensor
+    min_ratio: Tensor
+    outside_fraction: Tensor  # share of pairs with ρ outside [1 − ε, 1 + ε]
+
+
+class ValueUpdate(NamedTuple):
+    """What fitting V did."""
+
+    phi: Tensor  # [Q]
+    slots: Slots
+    losses: Tensor  # [E]  mean minibatch loss of each epoch, in squared units of the value targets
+    finite: Tensor  # [] bool  every loss and gradient was finite
+
+
+class TrpoUpdate(NamedTuple):
+    """What one TRPO step did. A refused or rejected step has theta == theta_old bit for bit."""
+
+    theta: Tensor  # [P]
+    proposed: Tensor  # [P]  θ_old + β·direction, the full step before the line search
+    gradient: Tensor  # [P]  ∇L(θ_old)
+    step_size: Tensor  # []  β
+    expected_gain: Tensor  # []  gᵀ(θ − θ_old) of the full step
+    actual_gain: Tensor  # []  L(θ) − L(θ_old) of the applied step
+    predicted_kl: Tensor  # []  ½ dᵀ F d of the applied step (undamped F): the quadratic model of the KL
+    applied_kl: Tensor  # []  mean KL(π_old ‖ π_θ) of the applied step
+    rejected_kl: Tensor  # []  mean KL of the last trial refused, 0 if none was
+    accepted: Tensor  # [] bool
+    accepted_fraction: Tensor  # []  share of the full step that was applied, 0 if none
+    backtracks: Tensor  # [] int32
+    cg_residual: Tensor  # []  ‖F x − g‖ / ‖g‖ after the last iteration
+    curvature_ok: Tensor  # [] bool  False: gᵀ… or dᵀFd was not positive, the step was refused
+    finite: Tensor  # [] bool
+
+
+class PpoUpdate(NamedTuple):
+    """What one PPO update did, with whole-batch values after each epoch."""
+
+    theta: Tensor  # [P]
+    slots: Slots
+    surrogate: Tensor  # [E]  clipped surrogate on the whole batch, batch-normalised advantages
+    mean_kl: Tensor  # [E]
+    max_ratio: Tensor  # [E]
+    min_ratio: Tensor  # [E]
+    clip_fraction: Tensor  # [E]  share of pairs outside [1 − ε, 1 + ε]
+    entropy: Tensor  # [E]
+    finite: Tensor  # [] bool
+
+
+class Update(NamedTuple):
+    """One iteration's learning: the learner after it and the record of how."""
+
+    learner: Learner
+    policy: TrpoUpdate | PpoUpdate
+    value: ValueUpdate
+    before: TrustRegion  # π_θk against itself on the update's batch: ratio 1, KL 0 to rounding
+    after: TrustRegion  # π_θ(k+1) against π_θk
+    entropy: Tensor  # []  of π_θk, mean over the batch, nats
+    std: Tensor  # []  mean standard deviation of π_θk (nan for discrete actions)
+    schedule: dict[str, Tensor]  # step sizes or δ in force
+
+
+class EngineState(NamedTuple):
+    """Where every environment stands: enough to replay it bit for bit (NumPy)."""
+
+    starts: Tensor  # [N] int64  resets so far
+    lengths: Tensor  # [N] int64  steps into the current episode
+    actions: Tensor  # [Σ lengths, A]  actions of the current episodes, environment by environment
+    obs: Tensor  # [N, S] float64  current observations, to check the replay against
+    returns: Tensor  # [N] float64  raw return so far of the current episodes
+
+
+class RunState(NamedTuple):
+    """All that the next iteration depends on besides the configuration."""
+
+    iteration: int  # k of the next iteration
+    env_steps: int  # real transitions taken so far, warm-up included
+    learner: Learner
+    normaliser: Normaliser
+    accumulators: Tensor  # [N] float64  running discounted return of each environment, for reward scaling
+    engine: EngineState
+
+
+class Iteration(NamedTuple):
+    """One finished iteration of training: what was there, what was done, where to go on."""
+
+    index: int  # k
+    steps: int  # pairs that updates were made from, this iteration included
+    env_steps: int  # transitions taken, warm-up included: TensorBoard's x axis
+    before: Learner  # θ_k, φ_k, slots
+    normaliser: Normaliser  # frozen throughout iteration k
+    trajectory: Trajectory
+    batch: Batch
+    episodes: Episodes
+    update: Update
+    seconds: dict[str, float]  # wall-clock time by part; differs from run to run
+    state: RunState  # from which iteration k + 1 follows
