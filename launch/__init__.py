@@ -1,0 +1,1 @@
+"""The command line: python -m launch.train, launch.evaluate, … Importing it imports no TensorFlow."""

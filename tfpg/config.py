@@ -9,16 +9,16 @@ import dataclasses
 import math
 import types
 import typing
-from dataclasses import dataclass, field
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tfpg.errors import UserError, nearest
 
 
 def _setting(default: Any, text: str, *, low=None, high=None, above=None, below=None, choices=None) -> Any:
-    """A field with its documentation: meaning, unit, off-value; bounds are inclusive (low, high) or open (above, below)."""
-    bounds = dict(low=low, high=high, above=above, below=below, choices=choices)
+    """A field with its documentation: meaning, unit, off-value; bounds inclusive (low, high) or open (above, below)."""
+    bounds = {"low": low, "high": high, "above": above, "below": below, "choices": choices}
     return field(default=default, metadata={"text": text, **bounds})
 
 
@@ -29,10 +29,12 @@ class CodeLevel:
     value_clip: float | None = _setting(
         None, "1. keep V within ± this of its old prediction, in units of the value targets; none = off", above=0)
     reward_scaling: str = _setting(
-        "none", "2. returns: divide rewards by the std of the discounted return; rewards: standardise them, keeping the mean; none = off",
+        "none", "2. returns: divide rewards by the std of the discounted return; "
+        "rewards: standardise them, keeping the mean; none = off",
         choices=("none", "returns", "rewards"))
     initialisation: str = _setting(
-        "xavier", "3. orthogonal (hidden gain √2, policy mean .01, value 1); xavier (uniform, gain 1) = off; normal (mean 0, std .01)",
+        "xavier", "3. orthogonal (hidden gain √2, policy mean .01, value 1); xavier (uniform, gain 1) = off; "
+        "normal (mean 0, std .01)",
         choices=("orthogonal", "xavier", "normal"))
     anneal: bool = _setting(False, "4. lower the Adam step sizes linearly to zero over the run; false = off")
     reward_clip: float | None = _setting(
@@ -90,9 +92,11 @@ class Rollout:
     num_steps: int = _setting(2048, "state-action pairs an iteration (a multiple of num_envs)", low=1)
     num_envs: int = _setting(32, "environments stepped together", low=1)
     carry_over: bool = _setting(
-        True, "episodes go on from one iteration to the next; false = every batch begins with resets, as the authors sampled")
+        True, "episodes go on from one iteration to the next; "
+        "false = every batch begins with resets, as the authors sampled")
     time_limit: str = _setting(
-        "terminal", "an episode cut by its time limit counts as: terminal (V = 0, as the authors did), bootstrap (V of the successor)",
+        "terminal", "an episode cut by its time limit counts as: terminal (V = 0, as the authors did), "
+        "bootstrap (V of the successor)",
         choices=("terminal", "bootstrap"))
     engine: str = _setting(
         "auto", "auto: EnvPool where it has the task, Gymnasium elsewhere; or one of them by name",
@@ -138,11 +142,13 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Thread counts: part of the run's identity, for they change the bits (never the number of cores)."""
+    """How TensorFlow computes: part of the run's identity, for it changes the bits (never the number of cores)."""
 
     intra_op_threads: int = _setting(1, "TensorFlow threads within an operation", low=1)
     inter_op_threads: int = _setting(1, "TensorFlow operations at once", low=1)
     env_threads: int = _setting(2, "EnvPool threads (trajectories do not depend on it)", low=1)
+    xla: bool = _setting(
+        True, "compile updates with XLA: seconds at the start, then three times faster; false = plain graphs, other bits")
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,8 @@ class Config:
             _check(setting)
         _divides("rollout.num_steps", self.rollout.num_steps, "rollout.num_envs", self.rollout.num_envs)
         if self.total_steps < self.rollout.num_steps:
-            raise UserError(f"total_steps={self.total_steps} is less than one iteration of rollout.num_steps={self.rollout.num_steps} pairs.")
+            raise UserError(f"total_steps={self.total_steps} is less than one iteration of "
+                            f"rollout.num_steps={self.rollout.num_steps} pairs.")
         _divides("rollout.num_steps", self.rollout.num_steps, "value.minibatches", self.value.minibatches)
         if isinstance(self.algorithm, Ppo):
             _divides("rollout.num_steps", self.rollout.num_steps, "ppo.minibatches", self.algorithm.minibatches)
@@ -229,11 +236,15 @@ def _check(setting: Setting) -> None:
     if "choices" in bounds and value not in bounds["choices"]:
         raise UserError(f"{name}={value} is not known: {nearest(value, bounds['choices'])}")
     if kind in (int, float, bool, str):
-        right = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+        right = isinstance(value, (int, float) if kind is float else kind)
+        right = right and (kind is bool or not isinstance(value, bool))
         if not right or (kind is float and not math.isfinite(value)):
-            raise UserError(f"{name}={value!r} is not {'an' if kind is int else 'a'} {'finite number' if kind is float else kind.__name__}.")
+            expected = {float: "a finite number", int: "an int"}.get(kind, f"a {kind.__name__}")
+            raise UserError(f"{name}={value!r} is not {expected}.")
     elif not isinstance(value, tuple):
-        raise UserError(f"{name}={value!r} is not a list.")
+        raise UserError(f"{name}={value!r} is not {'a JSON object' if name == 'env_args' else 'a list'}.")
+    elif name != "env_args" and not all(type(item) is int for item in value):
+        raise UserError(f"{name}={value!r} is not a list of integers.")
     numbers = value if isinstance(value, tuple) and name != "env_args" else (value,)
     for number in numbers:
         for bound, outside, words in (("low", lambda x, b: x < b, "at least"), ("high", lambda x, b: x > b, "at most"),

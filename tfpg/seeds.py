@@ -38,3 +38,8 @@ def stateless(seed: int, purpose: str, *indices: int) -> np.ndarray:
 def environments(seed: int, purpose: str, count: int, *indices: int) -> list[int]:
     """One seed per environment, each 0 ≤ s < 2³¹ (EnvPool's seeds are int32)."""
     return [int(words(seed, purpose, *indices, i, count=1)[0] >> 1) for i in range(count)]
+
+
+def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
+    """A NumPy generator on the stream, for permutations and subsets drawn outside compiled code."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, PURPOSES[purpose], *indices))))

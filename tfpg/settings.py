@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 from typing import Any
 
@@ -58,8 +59,9 @@ def parse(name: str, kind: Any, text: str) -> Any:
         if base is str:
             return text
         return tuple(int(part) for part in text.replace("(", "").replace(")", "").split(",") if part.strip())
-    except (ValueError, KeyError, OverflowError):
-        expected = {bool: "true or false", int: "an integer", float: "a number"}.get(base, "integers with commas between them")
+    except (ValueError, KeyError, OverflowError, RecursionError):
+        expected = {bool: "true or false", int: "an integer", float: "a number"}
+        expected = expected.get(base, "integers with commas between them")
         expected = "a JSON object" if name == "env_args" else expected
         raise UserError(f"{name}={text} is not {expected}{' or none' if optional else ''}.") from None
 
@@ -67,7 +69,8 @@ def parse(name: str, kind: Any, text: str) -> Any:
 def freeze(arguments: Any) -> tuple[tuple[str, Any], ...]:
     """A JSON object as a hashable, ordered tuple of pairs."""
     if not isinstance(arguments, dict):
-        raise ValueError
+        raise ValueError(arguments)  # noqa: TRY004  what json.loads raises, too: the text was wrong
+    json.dumps(arguments, allow_nan=False)  # nan differs from itself: a run could never be continued
     return tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in arguments.items()))
 
 
@@ -76,15 +79,19 @@ def to_dict(config: Config) -> dict[str, Any]:
     values = {"algorithm": config.algorithm.name}
     for setting in settings(config):
         value = setting.value
-        values[setting.name] = dict(value) if setting.name == "env_args" else list(value) if isinstance(value, tuple) else value
+        if setting.name == "env_args":
+            value = {key: list(item) if isinstance(item, tuple) else item for key, item in value}
+        values[setting.name] = list(value) if isinstance(value, tuple) else value
     return values
 
 
 def from_dict(values: dict[str, Any]) -> Config:
     """The inverse of `to_dict`. Errors: UserError for unknown or missing names and bad values."""
+    if not isinstance(values, dict):
+        raise UserError("the configuration is not a table of settings by name.")
     values = dict(values)
     name = values.pop("algorithm", None)
-    if name not in ALGORITHMS:
+    if not isinstance(name, str) or name not in ALGORITHMS:
         raise UserError(f"algorithm={name!r} in the configuration is unknown: {nearest(name, ALGORITHMS)}")
     config = Config(algorithm=ALGORITHMS[name]())
     known = {setting.name: setting for setting in settings(config)}
@@ -95,11 +102,15 @@ def from_dict(values: dict[str, Any]) -> Config:
         if key not in known:
             raise UserError(_unknown(key, config, known))
         if key == "env_args":
-            values[key] = freeze(value) if isinstance(value, dict) else value
+            try:
+                values[key] = freeze(value)
+            except (ValueError, RecursionError):
+                raise UserError(f"{key}={value!r} is not a JSON object of finite values.") from None
         elif isinstance(value, list):
             values[key] = tuple(value)
         elif isinstance(value, int) and float in getattr(known[key].kind, "__args__", (known[key].kind,)):
-            values[key] = value if isinstance(value, bool) else float(value)
+            # No float holds 2**1023 · 2 and more: inf, which the check refuses in words.
+            values[key] = value if isinstance(value, bool) else float(value) if abs(value) < 2**1023 else math.inf
     return replace(config, values)
 
 
@@ -115,5 +126,6 @@ def _unknown(name: str, config: Config, known: dict[str, Setting]) -> str:
     section, _, _ = name.rpartition(".")
     if section in ALGORITHMS and section != config.algorithm.name:
         own = ", ".join(n for n in known if n.startswith(config.algorithm.name + "."))
-        return f"{name} does not apply to {config.preset}, whose algorithm is {config.algorithm.name}: its settings are {own}."
+        return (f"{name} does not apply to {config.preset}, whose algorithm is {config.algorithm.name}: "
+                f"its settings are {own}.")
     return f"there is no setting {name}: {nearest(name, known)}"

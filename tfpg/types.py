@@ -136,7 +136,8 @@ class Update(NamedTuple):
     after: TrustRegion  # π_θ(k+1) against π_θk
     entropy: Tensor  # []  of π_θk, mean over the batch, nats
     std: Tensor  # []  mean standard deviation of π_θk (nan for discrete actions)
-    schedule: dict[str, Tensor]  # step sizes or δ in force
+    values_after: Tensor  # [B]  V_φ(k+1)(s) on the batch
+    schedule: dict[str, float]  # step sizes or δ in force
 
 
 class EngineState(NamedTuple):

@@ -1,0 +1,89 @@
+"""Made-up iterations, of plain NumPy arrays, in which every number is known."""
+
+import numpy as np
+
+from tfpg.config import Config, Ppo, Trpo
+from tfpg.settings import replace
+from tfpg.types import (
+    Batch,
+    EngineState,
+    Episodes,
+    Iteration,
+    Learner,
+    Moments,
+    Normaliser,
+    PpoUpdate,
+    RunState,
+    Slots,
+    Trajectory,
+    TrpoUpdate,
+    TrustRegion,
+    Update,
+    ValueUpdate,
+)
+
+TRPO = Config(preset="trpo", total_steps=4096, algorithm=Trpo(delta=0.13))
+PPO = Config(preset="ppo", total_steps=4096, algorithm=Ppo())
+T, N, EPOCHS = 4, 2, 4
+
+
+def small(config: Config) -> Config:
+    """The configuration with batches of T·N pairs."""
+    values = {"rollout.num_steps": T * N, "rollout.num_envs": N, "value.minibatches": 2}
+    if isinstance(config.algorithm, Ppo):
+        values |= {"ppo.minibatches": 2, "ppo.epochs": EPOCHS}
+    return replace(config, values)
+
+
+def iteration(config: Config, index: int = 0, *, returns=(10.0, 30.0), lengths=(5, 7), values_after=None, targets=None,
+              terminated=None, truncated=None, std=0.5, kl=0.01) -> Iteration:
+    """Iteration `index`; where nothing else is asked for, V hits its targets 1 … 8 and no episode ended."""
+    pairs = T * N
+    targets = np.arange(1.0, pairs + 1, dtype=np.float32) if targets is None else np.asarray(targets, np.float32)
+    values = np.zeros(pairs, np.float32)
+    slots = Slots(np.float32(0), np.zeros(3, np.float32), np.zeros(3, np.float32))
+    theta = np.zeros(3, np.float32)
+    moved = np.asarray([3.0, 0.0, 4.0], np.float32)  # ‖step‖ = 5
+    before = Learner(theta, theta, slots, slots)
+    after = Learner(moved, theta, slots, slots)
+    never = np.zeros([T, N], bool)
+    trajectory = Trajectory(
+        obs=np.zeros([T, N, 3], np.float32), actions=np.zeros([T, N, 1], np.float32),
+        rewards=np.ones([T, N], np.float32),
+        terminated=never if terminated is None else terminated, truncated=never if truncated is None else truncated,
+        successors=np.zeros([T, N, 3], np.float32), episode_step=np.zeros([T, N], np.int32))
+    batch = Batch(obs=np.zeros([pairs, 3], np.float32), critic_obs=np.zeros([pairs, 3], np.float32),
+                  actions=np.zeros([pairs, 1], np.float32), advantages=targets - values, value_targets=targets,
+                  values=values)
+    region = TrustRegion(
+        mean_kl=np.float32(kl), max_kl=np.float32(0.2), mean_ratio=np.float32(1.01), max_ratio=np.float32(3.0),
+        min_ratio=np.float32(0.25), outside_fraction=np.float32(0.125))
+    update = Update(
+        learner=after, policy=_trpo(theta, moved) if isinstance(config.algorithm, Trpo) else _ppo(moved, slots),
+        value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_), before=region, after=region,
+        entropy=np.float32(1.5), std=np.float32(std), values_after=targets if values_after is None else values_after,
+        schedule={"value_step_size": 1e-3, **({"delta": 0.13} if isinstance(config.algorithm, Trpo) else
+                                              {"policy_step_size": 3e-4})})
+    moments = Moments(np.float64(1), np.float64(0), np.float64(1))
+    env_steps = (index + 2) * pairs  # one warm-up batch before the first
+    engine = EngineState(np.zeros(N, int), np.zeros(N, int), np.zeros([0, 1]), np.zeros([N, 3]), np.zeros(N))
+    state = RunState(index + 1, env_steps, after, Normaliser(moments, moments), np.zeros(N), engine)
+    return Iteration(index, (index + 1) * pairs, env_steps, before, Normaliser(moments, moments), trajectory, batch,
+                     Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64)), update,
+                     {"rollout": 0.3, "update": 0.1}, state)
+
+
+def _trpo(theta, moved) -> TrpoUpdate:
+    return TrpoUpdate(
+        theta=moved, proposed=moved, gradient=theta, step_size=np.float32(2), expected_gain=np.float32(0.5),
+        actual_gain=np.float32(0.25), predicted_kl=np.float32(0.125), applied_kl=np.float32(0.0625),
+        rejected_kl=np.float32(0.75),
+        accepted=np.True_, accepted_fraction=np.float32(0.5), backtracks=np.int32(1), cg_residual=np.float32(0.375),
+        curvature_ok=np.True_, finite=np.True_)
+
+
+def _ppo(moved, slots) -> PpoUpdate:
+    curve = np.asarray([1, 2, 3, 4], np.float32)
+    return PpoUpdate(
+        theta=moved, slots=slots, surrogate=curve / 8, mean_kl=curve / 16, max_ratio=1 + curve,
+        min_ratio=1 / (1 + curve), clip_fraction=curve / 32, entropy=curve, finite=np.True_)

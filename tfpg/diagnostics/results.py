@@ -1,0 +1,48 @@
+"""How is a result kept? As one flat xarray.Dataset in one NetCDF file, with check sums, under its final name at once."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from tfpg import storage
+from tfpg.errors import UserError
+
+
+def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
+    """Writes a Dataset as NetCDF 4; every array has dimensions and carries HDF5's fletcher32 sum.
+
+    Texts are stored as characters, for a sum over HDF5's variable-length strings covers their addresses only.
+    Returns: the file. Errors: UserError when the disk refuses; ValueError for a variable without dimensions, which
+    HDF5 cannot sum: put it into the attributes."""
+    path = Path(path)
+    bare = [name for name, variable in dataset.variables.items() if not variable.dims]
+    if bare:
+        raise ValueError(f"{', '.join(map(str, bare))}: no dimensions, so no check sum; use an attribute")
+    encoding = {name: {"fletcher32": True, "dtype": "S1"} if variable.dtype.kind in "OUS" else {"fletcher32": True}
+                for name, variable in dataset.variables.items()}
+    storage.make_directory(path.absolute().parent)
+    with storage.atomically(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+    return path
+
+
+def load(path: str | os.PathLike) -> xr.Dataset:
+    """Reads a Dataset wholly. Errors: UserError naming a missing or damaged file."""
+    with storage.user_errors("read", path):
+        open(path, "rb").close()
+    try:
+        with warnings.catch_warnings(), xr.open_dataset(path, engine="h5netcdf") as dataset:
+            warnings.simplefilter("error")  # a damaged header can surface as a mere warning
+            loaded = dataset.load()
+        for name, variable in loaded.variables.items():
+            np.asarray(variable)
+            if not variable.dims:
+                raise ValueError(f"{name} has lost its dimensions")
+        return loaded
+    except Exception as error:  # a flipped bit can fail anywhere in HDF5 and its readers
+        raise UserError(f"{path} is damaged: it cannot be read as NetCDF ({(str(error).splitlines() or [''])[0][:200]}).") from error

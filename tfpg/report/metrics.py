@@ -1,0 +1,189 @@
+"""Which numbers describe one iteration? A flat table by TensorBoard tag, and its line in metrics.jsonl.
+
+Everything comes from the record of the iteration; nothing here imports TensorFlow. All but `time/` is reproducible."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfpg import storage
+from tfpg.config import Config, Ppo
+from tfpg.types import Iteration, PpoUpdate, Tensor, TrpoUpdate, TrustRegion
+
+# |target| is not taken below this share of its root mean square: relative errors of targets near 0 have no mean.
+MRE_FLOOR = 0.01
+# Episodes of this many last iterations make the final score (the authors' statistic).
+FINAL_ITERATIONS = 5
+
+
+class RelativeError(NamedTuple):
+    """Mean relative error, and the share of targets that were floored."""
+
+    mean: float
+    floored: float
+
+
+def metrics(iteration: Iteration, config: Config) -> dict[str, float]:
+    """Every number of one iteration by its TensorBoard tag.
+
+    What does not exist is absent: the return where no episode ended, the standard deviation of discrete actions,
+    a bound that the algorithm does not have."""
+    return {
+        **_rollout(iteration),
+        **_policy(iteration),
+        **_trust_region(iteration, config),
+        **_algorithm(iteration.update.policy),
+        **_value(iteration, config),
+        **_time(iteration, config),
+    }
+
+
+def epoch_curves(iteration: Iteration) -> dict[str, list[float]]:
+    """PPO's whole-batch values after each epoch, [E] each; nothing for TRPO."""
+    update = iteration.update.policy
+    if not isinstance(update, PpoUpdate):
+        return {}
+    names = ("surrogate", "mean_kl", "max_ratio", "min_ratio", "clip_fraction", "entropy")
+    return {f"ppo/epochs/{name}": np.asarray(getattr(update, name), np.float64).tolist() for name in names}
+
+
+def as_line(iteration: Iteration, metrics: Mapping[str, float]) -> str:
+    """One line of metrics.jsonl: iteration, steps, env_steps, the metrics, then PPO's epoch curves as lists.
+
+    Numbers read back are equal to the last bit; nan and inf, which JSON does not have, become null."""
+    row = {"iteration": iteration.index, "steps": iteration.steps, "env_steps": iteration.env_steps,
+           **metrics, **epoch_curves(iteration)}
+    return json.dumps({key: _plain(value) for key, value in row.items()}, allow_nan=False)
+
+
+def read(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl, a torn last line passed over; null comes back as nan.
+
+    Errors: UserError naming file and line where one before the last is damaged."""
+    return [{key: _number(value) for key, value in row.items()} for row in storage.read_records(path)]
+
+
+def final_scores(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The scores of a run: final/return, the mean over the episodes of its last 5 iterations, and final/best_return,
+    the best mean of one iteration. nan where no episode ended."""
+    rows = list(rows)
+    ended = [row for row in rows if "rollout/return" in row]
+    last = [row for row in rows[-FINAL_ITERATIONS:] if "rollout/return" in row]
+    episodes = sum(row["rollout/episodes"] for row in last)
+    total = sum(row["rollout/return"] * row["rollout/episodes"] for row in last)
+    return {"final/return": total / episodes if episodes else math.nan,
+            "final/best_return": max((row["rollout/return"] for row in ended), default=math.nan)}
+
+
+def explained_variance(*, values: Tensor, targets: Tensor) -> float:
+    """1 − Var(target − V) / Var(target): 1 is perfect, 0 as good as a constant; nan where the targets are all equal.
+
+    Named arguments only: swapped they divide by Var(V), and a critic that has learnt nothing looks well or absurd."""
+    values, targets = np.asarray(values, np.float64), np.asarray(targets, np.float64)
+    spread = targets.var()
+    return float(1 - (targets - values).var() / spread) if spread > 0 else math.nan
+
+
+def relative_error(*, values: Tensor, targets: Tensor) -> RelativeError:
+    """Mean of |V − target| / |target|, |target| floored at 1 % of its root mean square.
+
+    Errors relative to targets that are all 0 are nan."""
+    values, targets = np.asarray(values, np.float64), np.asarray(targets, np.float64)
+    floor = MRE_FLOOR * np.sqrt(np.mean(targets**2)) if targets.size else 0.0
+    if not floor > 0:
+        return RelativeError(math.nan, math.nan)
+    size = np.abs(targets)
+    errors = np.abs(values - targets) / np.maximum(size, floor)
+    return RelativeError(mean=float(np.mean(errors)), floored=float(np.mean(size < floor)))
+
+
+def _rollout(iteration: Iteration) -> dict[str, float]:
+    episodes = iteration.episodes
+    count = {"rollout/episodes": float(len(episodes.returns))}
+    if not len(episodes.returns):
+        return count
+    means = {"rollout/return": float(np.mean(episodes.returns)), "rollout/length": float(np.mean(episodes.lengths))}
+    return means | count
+
+
+def _policy(iteration: Iteration) -> dict[str, float]:
+    update = iteration.update
+    step = np.asarray(update.learner.theta, np.float64) - np.asarray(iteration.before.theta, np.float64)
+    found = {"policy/entropy": float(update.entropy), "policy/std": float(update.std),
+             "policy/step_norm": float(np.linalg.norm(step))}
+    if math.isnan(found["policy/std"]):
+        del found["policy/std"]
+    if "policy_step_size" in update.schedule:
+        found["policy/step_size"] = float(update.schedule["policy_step_size"])
+    return found
+
+
+def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
+    after = iteration.update.after
+    found = {f"trust_region/train/{name}": float(getattr(after, name)) for name in TrustRegion._fields}
+    if "delta" in iteration.update.schedule:
+        found["trust_region/bounds/mean_kl"] = float(iteration.update.schedule["delta"])
+    match config.algorithm:
+        case Ppo(clip_epsilon=float(epsilon) | int(epsilon)):
+            found["trust_region/bounds/max_ratio"] = 1 + float(epsilon)
+    return found
+
+
+def _algorithm(update: TrpoUpdate | PpoUpdate) -> dict[str, float]:
+    if isinstance(update, TrpoUpdate):
+        names = ("cg_residual", "accepted_fraction", "backtracks", "expected_gain", "actual_gain", "predicted_kl",
+                 "rejected_kl")
+        return {f"trpo/{name}": float(getattr(update, name)) for name in names}
+    found = {"ppo/surrogate": float(update.surrogate[-1]), "ppo/clip_fraction": float(update.clip_fraction[-1])}
+    epochs = len(update.mean_kl)
+    for epoch in sorted({1, epochs // 2} - {0, epochs}):  # the last is trust_region/train; all are in metrics.jsonl
+        for name in ("mean_kl", "max_ratio", "clip_fraction"):
+            found[f"ppo/epoch_{epoch:02d}/{name}"] = float(getattr(update, name)[epoch - 1])
+    return found
+
+
+def _value(iteration: Iteration, config: Config) -> dict[str, float]:
+    """V after its update, on the batch it was fitted to, in the batch's frozen reward scale."""
+    batch, trajectory = iteration.batch, iteration.trajectory
+    values = np.asarray(iteration.update.values_after, np.float64)
+    targets = np.asarray(batch.value_targets, np.float64)
+    gae = np.asarray(batch.values, np.float64) + np.asarray(batch.advantages, np.float64)
+    dead = np.asarray(trajectory.terminated)
+    if config.rollout.time_limit == "terminal":
+        dead = dead | np.asarray(trajectory.truncated)
+    kept = ~dead.reshape(-1)
+    error = relative_error(values=values[kept], targets=gae[kept])
+    found = {"value/train/mre_gae": error.mean, "value/train/mre_floored": error.floored}
+    if config.value.target == "returns":  # cut at the batch's end, hence no `mre_returns`
+        found["value/train/mre_returns_cut"] = relative_error(values=values[kept], targets=targets[kept]).mean
+    return {
+        **found,
+        "value/train/explained_variance": explained_variance(values=values, targets=targets),
+        "value/train/bias": float(np.mean(values - targets)),
+        "value/train/loss": float(iteration.update.value.losses[-1]),
+    }
+
+
+def _time(iteration: Iteration, config: Config) -> dict[str, float]:
+    total = sum(iteration.seconds.values())
+    parts = {f"time/{part}": float(seconds) for part, seconds in iteration.seconds.items()}
+    speed = config.rollout.num_steps / total if total else math.nan
+    return {**parts, "time/iteration": total, "time/steps_per_second": speed}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    return math.nan if value is None else value

@@ -1,0 +1,124 @@
+"""What is training? An iterator of immutable records; who writes, draws or diagnoses consumes them.
+
+    for iteration in iterations(config):
+        print(iteration.index, iteration.episodes.returns.mean())
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+import tensorflow as tf
+
+from tfpg import seeds
+from tfpg.algos.agent import Agent
+from tfpg.config import Config
+from tfpg.envs.make import describe
+from tfpg.envs.rollout import Sampler
+from tfpg.errors import RunError
+from tfpg.types import Batch, Iteration, RunState, Update
+
+
+def iterations(config: Config, state: RunState | None = None) -> Iterator[Iteration]:
+    """The iterations k = state.iteration … K − 1 of a run, one record each.
+
+    Each collects num_steps pairs with π_θk and a frozen normaliser, fits V, moves θ, and only then merges the batch
+    into the normaliser. A new run begins with one warm-up batch for the statistics, no update.
+    Args: state: where to go on (an earlier record's `state`, perhaps from a checkpoint); None begins.
+    Errors: RunError naming iteration and cause for a non-finite loss, gradient, observation or reward; UserError for
+    a task that cannot be had. The environments are closed when the iterator is."""
+    with Training(config, state) as training:
+        yield from training
+
+
+class Training:
+    """A run that can be iterated once, with the task and the agent it is made of."""
+
+    def __init__(self, config: Config, state: RunState | None = None):
+        """Args: as `iterations`."""
+        self.config = config
+        self.task = describe(config.env, config.env_args, config.rollout.engine)
+        self.agent = Agent(config, self.task)
+        self._state = state
+        self._sampler = Sampler(
+            self.task, seeds.environments(config.seed, "environments", config.rollout.num_envs),
+            threads=config.runtime.env_threads, patience=config.rollout.patience)
+
+    def __iter__(self) -> Iterator[Iteration]:
+        config, state = self.config, self._state
+        length = config.rollout.num_steps // config.rollout.num_envs  # T
+        if state is None:
+            state = _warm_up(config, self.agent, self._sampler, length)
+        else:
+            self._sampler.restore(state.engine)
+        for k in range(state.iteration, config.num_iterations):
+            iteration = _iterate(config, self.agent, self._sampler, length, k, state)
+            state = iteration.state
+            yield iteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._sampler.close()
+
+
+def _warm_up(config: Config, agent: Agent, sampler: Sampler, length: int) -> RunState:
+    """One batch by π_θ0 that only initialises the statistics. Differs: the authors' filters began empty."""
+    learner, normaliser = agent.initial(), agent.empty_normaliser()
+    trajectory, _ = sampler.collect(agent.act, length, agent.noise(-1, length), learner.theta, normaliser)
+    accumulators = tf.zeros([config.rollout.num_envs], tf.float64)
+    normaliser, accumulators = agent.observe(normaliser, accumulators, trajectory)
+    return RunState(0, config.rollout.num_steps, learner, normaliser, accumulators, sampler.state())
+
+
+def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int, state: RunState) -> Iteration:
+    clock = _Clock()
+    learner, normaliser, accumulators = state.learner, state.normaliser, state.accumulators
+    if not config.rollout.carry_over:
+        sampler.reset_all()
+        accumulators = tf.zeros_like(accumulators)
+    try:
+        trajectory, episodes = sampler.collect(agent.act, length, agent.noise(k, length), learner.theta, normaliser)
+    except RunError as error:
+        raise type(error)(f"iteration {k}: {error}") from error
+    clock.lap("rollout")
+    batch = agent.prepare(learner, normaliser, trajectory)
+    clock.lap("advantages")
+    update = agent.update(learner, batch, k)
+    _refuse_non_finite(k, batch, update)
+    clock.lap("update")
+    merged, accumulators = agent.observe(normaliser, accumulators, trajectory)
+    steps, env_steps = (k + 1) * config.rollout.num_steps, state.env_steps + config.rollout.num_steps
+    after = RunState(k + 1, env_steps, update.learner, merged, accumulators, sampler.state())
+    clock.lap("statistics")
+    return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, clock.seconds, after)
+
+
+def _refuse_non_finite(k: int, batch: Batch, update: Update) -> None:
+    """A NaN must stop the run where it arises, before it reaches a checkpoint."""
+    for what, fine in (
+            ("an advantage", np.isfinite(batch.advantages).all()),
+            ("a value target", np.isfinite(batch.value_targets).all()),
+            ("the value loss or its gradient", bool(update.value.finite)),
+            ("the policy's objective or its gradient", bool(update.policy.finite)),
+            ("a parameter of the value net", np.isfinite(update.learner.phi).all()),
+            ("a parameter of the policy", np.isfinite(update.learner.theta).all())):
+        if not fine:
+            raise RunError(f"iteration {k}: {what} is not finite; the last checkpoint is from before it.")
+
+
+class _Clock:
+    """Wall-clock seconds by part."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        now = time.perf_counter()
+        self.seconds[part] = now - self._last
+        self._last = now
