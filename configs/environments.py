@@ -3,9 +3,10 @@
 A row holds what differs from its preset, by dotted name. The base name of a task decides, so Hopper-v4 and Hopper-v5
 share a row; a task from a user's own module ("module:id") or namespace gets the general settings.
 
-The general settings are not tuned. They learn on CartPole, Pendulum and HalfCheetah within the default budget or
-less, and keep the authors' conventions. One of these deserves a second look on tasks that only a time limit ends,
-Pendulum and HalfCheetah: counted as death it biases V, and --rollout.time_limit=bootstrap is the better estimator."""
+The general settings are not tuned, only tried: TRPO and PPO solve CartPole-v1 within 80,000 pairs (single iterations
+reach 500), PPO brings Pendulum-v1 to -200 within 250,000. They keep the authors' conventions. One of these deserves a
+second look on tasks that only a time limit ends, Pendulum and HalfCheetah: counted as death it biases V, and
+--rollout.time_limit=bootstrap is the better estimator."""
 
 import re
 from typing import Any

@@ -15,6 +15,7 @@ from absl import flags, logging
 from launch import commandline
 from tfpg import run_directory
 from tfpg.config import Config
+from tfpg.envs.make import describe
 from tfpg.errors import RunError, UserError
 from tfpg.run_directory import RunDirectory
 
@@ -27,6 +28,7 @@ class Plan(NamedTuple):
 
     snapshots: frozenset[int]  # iterations whose SavedModel is kept
     checkpoint_seconds: float
+    final_episodes: int  # evaluated when the run is over, by π_θK as it acts and greedily; 0 = none
     histograms: bool
 
 
@@ -38,6 +40,8 @@ def define(values: flags.FlagValues) -> None:
                       flag_values=values)
     flags.DEFINE_float("checkpoint_seconds", 20.0, "seconds between checkpoints, at least; at most this much work is lost",
                        lower_bound=0.0, flag_values=values)
+    flags.DEFINE_integer("final_episodes", 100, "episodes that evaluate the final policy, stochastic and greedy; 0 = none",
+                         lower_bound=0, flag_values=values)
     flags.DEFINE_boolean("histograms", False, "also write histograms to TensorBoard", flag_values=values)
 
 
@@ -49,7 +53,10 @@ def main(argv: list[str] | None = None) -> int:
 def body(values: flags.FlagValues) -> int:
     """One training run, from the flags to the last file."""
     config = commandline.resolve(values)
-    plan = Plan(_snapshots(values, config), values["checkpoint_seconds"].value, values["histograms"].value)
+    plan = Plan(_snapshots(values, config), values["checkpoint_seconds"].value, values["final_episodes"].value,
+                values["histograms"].value)
+    # Before anything is written: a mistyped task must not leave a directory that then refuses the right one.
+    describe(config.env, config.env_args, config.rollout.engine)
     path = values["workdir"].value or run_directory.default_path(config)
     command = ["python", "-m", "launch.train", *sys.argv[1:]]
     with RunDirectory.open(path, config, command) as run:
@@ -73,13 +80,14 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
     from tfpg.report.summaries import Summaries
     from tfpg.training import Training
 
-    state = _resumed(run, config)
+    state, notes = _resumed(run)
     with (Training(config, state) as training, Summaries(run.train, histograms=plan.histograms) as summaries,
           Progress(config.num_iterations, 0 if state is None else state.iteration) as progress):
         if state is None:
             summaries.text("configuration", _table(config))
         summaries.hparams(config, env_steps=0 if state is None else state.env_steps)
-        progress.note(_opening(run, config, state))
+        for note in (*notes, _opening(run, config, state)):
+            progress.note(note)
         saved = time.monotonic()
         try:
             for iteration in training:
@@ -99,7 +107,8 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
         checkpoint.save(run.checkpoints, state, config)
         learner = state.learner
         checkpoint.save_iterate(run.iterates, state.iteration, learner.theta, learner.phi, state.normaliser)
-        _conclude(run, config, summaries, progress, state.env_steps)
+        progress.close()
+        _conclude(run, config, plan, summaries, state)
 
 
 def _record(run, config, plan, training, iteration, summaries, progress) -> None:
@@ -118,44 +127,59 @@ def _record(run, config, plan, training, iteration, summaries, progress) -> None
     progress.update(iteration, numbers)
 
 
-def _resumed(run: RunDirectory, config: Config):
-    """The state to go on from, or None; metrics and events are cut back to it."""
+def _resumed(run: RunDirectory):
+    """The state to go on from, or None, and what the user should know; metrics and events are cut back to it."""
     from tfpg import checkpoint, storage
     from tfpg.report import summaries
 
     loaded = checkpoint.load(run.checkpoints)
-    for warning in loaded.warnings:
-        logging.warning("%s", warning)
-    for change in run.version_changes() if run.continued else ():
-        logging.warning("the run began with another version, its bits may differ from here on: %s", change)
+    changes = run.version_changes() if run.continued else ()
+    notes = [*loaded.warnings,
+             *(f"the run began with another version, so its bits may differ from here on: {change}" for change in changes)]
     state = loaded.state
-    if run.metrics.exists():
+    if state is not None or run.metrics.exists():
         storage.cut_lines(run.metrics, 0 if state is None else state.iteration)
-        if state is not None and len(storage.read_lines(run.metrics)) != state.iteration:
-            raise UserError(f"{run.metrics} lacks lines that its checkpoint at iteration {state.iteration} follows: "
-                            "choose another --workdir to begin anew.")
     summaries.cut(run.train, -1 if state is None else state.env_steps)
-    return state
+    return state, notes
 
 
-def _conclude(run: RunDirectory, config: Config, summaries, progress, env_steps: int) -> None:
+def _conclude(run: RunDirectory, config: Config, plan: Plan, summaries, state) -> None:
     """Final scores, the figure of the run, and the mark that it is finished."""
     from tfpg import storage
     from tfpg.report import figures, metrics
 
     rows = metrics.read(run.metrics)
     scores = metrics.final_scores(rows)
-    png = figures.png(figures.overview([(config.preset, rows)], title=f"{config.preset} on {config.env}, seed {config.seed}"))
-    storage.write_bytes(run.diagnostics / "overview.png", png)
-    summaries.figure("run/overview", png, env_steps=env_steps)
-    summaries.hparams(config, scores, env_steps=env_steps)
-    summaries.flush()
-    run.finish(**{name: None if math.isnan(value) else value for name, value in scores.items()})
-    progress.close()
     _say(f"final return {scores['final/return']:,.1f} (mean over the episodes of the last 5 iterations), "
          f"best iteration {scores['final/best_return']:,.1f}")
+    if plan.final_episodes:
+        try:
+            scores |= _evaluated(run, config, plan.final_episodes)
+        except RunError as error:  # the run itself is whole
+            _say(f"the final policy could not be evaluated: {error}")
+    png = figures.png(figures.overview([(config.preset, rows)], title=f"{config.preset} on {config.env}, seed {config.seed}"))
+    storage.write_bytes(run.diagnostics / "overview.png", png)
+    summaries.figure("run/overview", png, env_steps=state.env_steps)
+    summaries.hparams(config, scores, env_steps=state.env_steps)
+    summaries.flush()
+    run.finish(**{name: None if math.isnan(value) else value for name, value in scores.items()})
     _say(f"results in {run.path}: metrics.jsonl, iterates, policies; figure diagnostics/overview.png; "
          f"curves: tensorboard --logdir {run.path}")
+
+
+def _evaluated(run: RunDirectory, config: Config, episodes: int) -> dict[str, float]:
+    """Scores of the final policy π_θK in episodes of their own, under the normaliser of the last iteration."""
+    from tfpg.diagnostics import evaluation, probe, results
+
+    last = probe.load(run.policy(config.num_iterations - 1))
+    found = evaluation.evaluate(last, episodes=episodes, seed=config.seed, threads=config.runtime.env_threads,
+                                theta=last.theta_next)
+    results.save(found.dataset, run.diagnostics / f"evaluation-{config.num_iterations:06d}.nc")
+    scores = {}
+    for form, summary in (("stochastic", found.stochastic), ("greedy", found.greedy)):
+        _say(f"final policy, {form}: return {summary.mean:,.1f} ± {summary.stderr:,.1f} (standard error, {episodes} episodes)")
+        scores[f"final/{form}_return"] = summary.mean
+    return scores
 
 
 def _opening(run: RunDirectory, config: Config, state) -> str:

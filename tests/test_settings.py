@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -47,7 +47,29 @@ def overrides(draw):
     divided = ("rollout.num_steps", "rollout.num_envs", "value.minibatches", "ppo.minibatches", "total_steps")
     free = [setting for setting in settings(config) if setting.name not in divided]
     chosen = draw(st.lists(st.sampled_from(free), unique_by=lambda setting: setting.name, max_size=6))
-    return config, {setting.name: draw(texts_of(setting)) for setting in chosen}
+    texts = {setting.name: draw(texts_of(setting)) for setting in chosen}
+    try:
+        override(config, texts)
+    except UserError as error:  # a setting beside which another has no effect, or that excludes another
+        assume("has no effect" not in str(error) and "does not apply" not in str(error))
+        raise
+    return config, texts
+
+
+@pytest.mark.parametrize(("changes", "name"), [
+    ({"ppo.shared_weights": "true", "value.epochs": "3"}, "value.epochs"),
+    ({"ppo.value_coefficient": "1"}, "ppo.value_coefficient"),
+    ({"optimiser.kind": "sgd", "optimiser.adam_epsilon": "1e-8"}, "optimiser.adam_epsilon"),
+    ({"code_level.reward_clip": "5"}, "code_level.reward_clip")])
+def test_a_setting_that_nothing_would_read_is_refused(changes, name):
+    with pytest.raises(UserError, match=f"{name} has no effect"):
+        override(CONFIGS["ppo"], changes)
+
+
+def test_a_minibatch_of_one_pair_is_refused_where_it_would_be_normalised():
+    with pytest.raises(UserError, match="one pair a minibatch"):
+        override(CONFIGS["ppo"], {"ppo.minibatches": "2048"})
+    assert override(CONFIGS["ppo"], {"ppo.minibatches": "2048", "ppo.advantage_norm": "batch"})
 
 
 @patient

@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+import pathlib
+import resource
 
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def test_the_noise_of_the_rollout_gives_back_the_probability_that_the_update_use
 
 def test_the_bound_on_the_kl_holds_after_every_iteration(hopper):
     for iteration in hopper:
-        assert float(iteration.update.after.mean_kl) <= 0.05
+        assert float(iteration.update.after.mean_kl) <= 0.05 * (1 + 1e-5)  # float32, evaluated anew
         assert float(iteration.update.policy.applied_kl) == pytest.approx(float(iteration.update.after.mean_kl), abs=1e-6)
 
 
@@ -142,7 +144,7 @@ def test_with_carry_over_episodes_go_on():
     assert (second.trajectory.episode_step[0] == 64).all()
 
 
-def test_bootstrapping_at_the_time_limit_changes_the_advantages_only_there():
+def test_bootstrapping_adds_the_successors_value_where_the_time_limit_cuts():
     terminal, bootstrap = (
         next(iter(iterations(small(env=lq.TASK, rollout=Rollout(num_steps=256, num_envs=8, time_limit=how)))))
         for how in ("terminal", "bootstrap"))
@@ -188,17 +190,16 @@ def test_reward_clip_without_scaling_is_the_identity():
 
 
 def test_nothing_is_traced_again_over_many_updates_and_memory_stays_flat():
-    import resource
-
     traces, memory = [], []
     config = small(iterations=60, env="CartPole-v1", algorithm=Ppo())
     from tfpg.training import Training
 
     with Training(config) as training:
         for iteration in training:
-            traces.append(training.agent.traces)
+            traces.append((training.agent.traces, training.sampler.traces))
             if iteration.index in (10, 59):
-                memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+                pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+                memory.append(pages * resource.getpagesize() / 2**20)
     assert set(traces[1:]) == {traces[1]}
     assert memory[1] - memory[0] < 30  # MB over 50 updates
 

@@ -178,6 +178,12 @@ class Config:
                             f"rollout.num_steps={self.rollout.num_steps} pairs.")
         _divides("rollout.num_steps", self.rollout.num_steps, "value.minibatches", self.value.minibatches)
         if isinstance(self.algorithm, Ppo):
+            if self.algorithm.shared_weights and self.value.target == "returns":
+                raise UserError("value.target=returns does not apply with ppo.shared_weights: its value net has the time as an "
+                                "input, which the policy has not; choose value.target=gae.")
+            if self.algorithm.advantage_norm == "minibatch" and self.rollout.num_steps < 2 * self.algorithm.minibatches:
+                raise UserError(f"ppo.minibatches={self.algorithm.minibatches} leaves one pair a minibatch, whose normalised "
+                                f"advantage is 0: at most {self.rollout.num_steps // 2}, or ppo.advantage_norm=batch.")
             _divides("rollout.num_steps", self.rollout.num_steps, "ppo.minibatches", self.algorithm.minibatches)
 
     @property

@@ -18,6 +18,8 @@ def ratios(log_prob: Tensor, log_prob_old: Tensor) -> tf.Tensor:
 def normalised(advantages: Tensor, how: str) -> tf.Tensor:
     """(Â − mean) / std over the pairs given ("batch", "minibatch"), or Â itself ("none").
 
+    The standard deviation is that of the pairs themselves. Differs: the authors' code divides its sum by n − 1, which
+    for a minibatch of 64 makes advantages .8 % smaller.
     Advantages that are all equal carry no preference: they become 0, never a division by zero."""
     if how == "none":
         return advantages

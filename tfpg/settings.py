@@ -8,7 +8,7 @@ import math
 import types
 from typing import Any
 
-from tfpg.config import ALGORITHMS, Config, Setting, settings
+from tfpg.config import ALGORITHMS, Config, Ppo, Setting, settings
 from tfpg.errors import UserError, nearest
 
 
@@ -20,7 +20,25 @@ def override(config: Config, changes: dict[str, str]) -> Config:
     for name in changes:
         if name not in known:
             raise UserError(_unknown(name, config, known))
-    return replace(config, {name: parse(name, known[name].kind, text) for name, text in changes.items()})
+    changed = replace(config, {name: parse(name, known[name].kind, text) for name, text in changes.items()})
+    for name, why in _unread(changed):
+        if name in changes:
+            raise UserError(f"{name} has no effect {why}.")
+    return changed
+
+
+def _unread(config: Config) -> list[tuple[str, str]]:
+    """Settings that nothing reads beside the others, with the reason: asked for by name they are a mistake."""
+    shared = isinstance(config.algorithm, Ppo) and config.algorithm.shared_weights
+    found = [(f"value.{name}", "with ppo.shared_weights: the policy's steps move V too")
+             for name in ("step_size", "epochs", "minibatches") if shared]
+    if not shared:
+        found.append(("ppo.value_coefficient", "without ppo.shared_weights"))
+    if config.optimiser.kind == "sgd":
+        found.append(("optimiser.adam_epsilon", "with optimiser.kind=sgd"))
+    if config.code_level.reward_scaling == "none" and config.code_level.reward_clip is not None:
+        found.append(("code_level.reward_clip", "without code_level.reward_scaling"))
+    return found
 
 
 def replace(config: Config, values: dict[str, Any]) -> Config:

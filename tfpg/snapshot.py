@@ -93,7 +93,10 @@ def save(
     signature = tf.function(lambda obs: {"actions": model.greedy(obs)}, input_signature=[_rows(task.obs_size)],
                             autograph=False)
     with storage.atomically(directory) as temporary, _quiet():
-        tf.saved_model.save(model, os.fspath(temporary), signatures={"serving_default": signature})
+        try:
+            tf.saved_model.save(model, os.fspath(temporary), signatures={"serving_default": signature})
+        except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
+            raise UserError(f"cannot write {directory}: {error.message}") from error
         text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
         (temporary / METADATA).write_text(text + "\n", encoding="utf-8")
         sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(_sums(temporary).items()))

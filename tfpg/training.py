@@ -43,7 +43,7 @@ class Training:
         self.task = describe(config.env, config.env_args, config.rollout.engine)
         self.agent = Agent(config, self.task)
         self._state = state
-        self._sampler = Sampler(
+        self.sampler = Sampler(
             self.task, seeds.environments(config.seed, "environments", config.rollout.num_envs),
             threads=config.runtime.env_threads, patience=config.rollout.patience)
 
@@ -51,11 +51,11 @@ class Training:
         config, state = self.config, self._state
         length = config.rollout.num_steps // config.rollout.num_envs  # T
         if state is None:
-            state = _warm_up(config, self.agent, self._sampler, length)
+            state = _warm_up(config, self.agent, self.sampler, length)
         else:
-            self._sampler.restore(state.engine)
+            self.sampler.restore(state.engine)
         for k in range(state.iteration, config.num_iterations):
-            iteration = _iterate(config, self.agent, self._sampler, length, k, state)
+            iteration = _iterate(config, self.agent, self.sampler, length, k, state)
             state = iteration.state
             yield iteration
 
@@ -63,13 +63,16 @@ class Training:
         return self
 
     def __exit__(self, *_) -> None:
-        self._sampler.close()
+        self.sampler.close()
 
 
 def _warm_up(config: Config, agent: Agent, sampler: Sampler, length: int) -> RunState:
     """One batch by π_θ0 that only initialises the statistics. Differs: the authors' filters began empty."""
     learner, normaliser = agent.initial(), agent.empty_normaliser()
-    trajectory, _ = sampler.collect(agent.act, length, agent.noise(-1, length), learner.theta, normaliser)
+    try:
+        trajectory, _ = sampler.collect(agent.act, length, agent.noise(-1, length), learner.theta, normaliser)
+    except RunError as error:
+        raise type(error)(f"warm-up batch: {error}") from error
     accumulators = tf.zeros([config.rollout.num_envs], tf.float64)
     normaliser, accumulators = agent.observe(normaliser, accumulators, trajectory)
     return RunState(0, config.rollout.num_steps, learner, normaliser, accumulators, sampler.state())
@@ -78,10 +81,10 @@ def _warm_up(config: Config, agent: Agent, sampler: Sampler, length: int) -> Run
 def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int, state: RunState) -> Iteration:
     clock = _Clock()
     learner, normaliser, accumulators = state.learner, state.normaliser, state.accumulators
-    if not config.rollout.carry_over:
-        sampler.reset_all()
-        accumulators = tf.zeros_like(accumulators)
     try:
+        if not config.rollout.carry_over:
+            sampler.reset_all()
+            accumulators = tf.zeros_like(accumulators)
         trajectory, episodes = sampler.collect(agent.act, length, agent.noise(k, length), learner.theta, normaliser)
     except RunError as error:
         raise type(error)(f"iteration {k}: {error}") from error
@@ -108,7 +111,7 @@ def _refuse_non_finite(k: int, batch: Batch, update: Update) -> None:
             ("a parameter of the value net", np.isfinite(update.learner.phi).all()),
             ("a parameter of the policy", np.isfinite(update.learner.theta).all())):
         if not fine:
-            raise RunError(f"iteration {k}: {what} is not finite; the last checkpoint is from before it.")
+            raise RunError(f"iteration {k}: {what} is not finite; what was stored is from before it.")
 
 
 class _Clock:

@@ -101,14 +101,15 @@ class TrpoUpdate(NamedTuple):
     step_size: Tensor  # []  β
     expected_gain: Tensor  # []  gᵀ(θ − θ_old) of the full step
     actual_gain: Tensor  # []  L(θ) − L(θ_old) of the applied step
-    predicted_kl: Tensor  # []  ½ dᵀ F d of the applied step (undamped F): the quadratic model of the KL
+    predicted_kl: Tensor  # []  ½ ΔθᵀF Δθ of the applied step (undamped F): the quadratic model of the KL
+    fisher_kl: Tensor  # []  what predicted_kl predicts: the applied step's mean KL on the states F was estimated on
     applied_kl: Tensor  # []  mean KL(π_old ‖ π_θ) of the applied step
     rejected_kl: Tensor  # []  mean KL of the last trial refused, 0 if none was
     accepted: Tensor  # [] bool
     accepted_fraction: Tensor  # []  share of the full step that was applied, 0 if none
     backtracks: Tensor  # [] int32
     cg_residual: Tensor  # []  ‖F x − g‖ / ‖g‖ after the last iteration
-    curvature_ok: Tensor  # [] bool  False: gᵀ… or dᵀFd was not positive, the step was refused
+    curvature_ok: Tensor  # [] bool  False: some pᵀFp or dᵀFd was not positive (or g is 0), the step was refused
     finite: Tensor  # [] bool
 
 

@@ -16,10 +16,6 @@ from tfpg.errors import RunError, UserError
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-class Hangs(RunError):
-    hangs = True
-
-
 def define(values):
     commandline.define_settings(values)
     flags.DEFINE_integer("points", 9, "grid points", lower_bound=2, flag_values=values)
@@ -147,10 +143,8 @@ def test_a_defect_keeps_its_traceback():
 PROGRAM = """
 import sys
 from launch import commandline
+from tfpg.envs.guard import EnvironmentHangs as Hangs
 from tfpg.errors import RunError, UserError
-
-class Hangs(RunError):
-    hangs = True
 
 def body(values):
     what = values["what"].value

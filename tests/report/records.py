@@ -76,7 +76,7 @@ def iteration(config: Config, index: int = 0, *, returns=(10.0, 30.0), lengths=(
 def _trpo(theta, moved) -> TrpoUpdate:
     return TrpoUpdate(
         theta=moved, proposed=moved, gradient=theta, step_size=np.float32(2), expected_gain=np.float32(0.5),
-        actual_gain=np.float32(0.25), predicted_kl=np.float32(0.125), applied_kl=np.float32(0.0625),
+        actual_gain=np.float32(0.25), predicted_kl=np.float32(0.125), fisher_kl=np.float32(0.1), applied_kl=np.float32(0.0625),
         rejected_kl=np.float32(0.75),
         accepted=np.True_, accepted_fraction=np.float32(0.5), backtracks=np.int32(1), cg_residual=np.float32(0.375),
         curvature_ok=np.True_, finite=np.True_)

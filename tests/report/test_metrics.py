@@ -25,7 +25,7 @@ SHARED = {
 
 def test_tags_of_trpo_are_the_documented_ones():
     own = {f"trpo/{name}" for name in ("cg_residual", "accepted_fraction", "backtracks", "expected_gain", "actual_gain",
-                                       "predicted_kl", "rejected_kl")}
+                                       "predicted_kl", "fisher_kl", "rejected_kl", "curvature_ok")}
     assert set(metrics(iteration(TRPO), small(TRPO))) == SHARED | own | {"trust_region/bounds/mean_kl"}
 
 

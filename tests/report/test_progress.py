@@ -44,8 +44,12 @@ def test_a_line_names_return_kl_speed_and_time_left():
 
 
 def test_time_left_of_a_continued_run_counts_only_this_session():
-    # 10 of 20 iterations done before; the 11th took 2 s, 9 are left.
-    assert logged(20, 10, seconds=2)[0].endswith("00:18 left")
+    # 10 of 20 iterations done before; the 11th compiled, the 12th took 2 s, 8 are left.
+    assert logged(20, 10, seconds=2, every=0)[1].endswith("00:16 left")
+
+
+def test_the_first_iteration_tells_nothing_of_the_time_left():
+    assert logged(20, 10, seconds=2)[0].endswith("? left")
 
 
 def test_the_last_known_return_stays_where_no_episode_ended():

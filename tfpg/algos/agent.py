@@ -21,7 +21,7 @@ from tfpg.envs.transforms import normalise_observation, scale_rewards, time_feat
 from tfpg.models import policy, shared, value
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy, trust_region
-from tfpg.types import Batch, Learner, Normaliser, Tensor, Trajectory, Update
+from tfpg.types import Batch, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update
 
 
 class Agent:
@@ -71,11 +71,8 @@ class Agent:
         planned = schedule(self.config, k)
         plan = {name: tf.constant(number, tf.float32) for name, number in planned.items()}
         order = None if self.shared else self._order("value_minibatches", k, self.config.value.epochs)
-        fitted, stepped = self._learn(learner, batch, order, self._draws(k), plan)
-        v, values_after = fitted
-        policy_slots = stepped[0].slots if isinstance(self.config.algorithm, Ppo) else learner.policy_slots
-        return Update(Learner(stepped[0].theta, v.phi, policy_slots, v.slots), stepped[0], v, *stepped[1:],
-                      values_after=values_after, schedule=planned)
+        learnt = self._learn(learner, batch, order, self._draws(k), plan)
+        return learnt._replace(schedule=planned)
 
     def observe(
             self, normaliser: Normaliser, accumulators: Tensor, trajectory: Trajectory) -> tuple[Normaliser, Tensor]:
@@ -109,34 +106,34 @@ class Agent:
 
     def _learned(self, learner, batch, order, draws, plan):
         """V first, then π: with shared weights V moves with π instead."""
-        config = self.config
+        config, v = self.config, self.value
         if self.shared:
-            stepped = self._stepped(learner, batch, draws, plan)
-            fitted = shared_value_update(self.value, stepped[0].theta, learner.value_slots, batch, code_level=config.code_level)
+            policy = self._stepped_policy(learner, batch, draws, plan)
+            value = shared_value_update(v, policy.theta, learner.value_slots, batch, code_level=config.code_level)
         else:
-            fitted = value_update(
-                self.value, learner.phi, learner.value_slots, batch, order, step_size=plan["value_step_size"],
+            value = value_update(
+                v, learner.phi, learner.value_slots, batch, order, step_size=plan["value_step_size"],
                 value=config.value, optimiser=config.optimiser, code_level=config.code_level)
-            stepped = self._stepped(learner, batch, draws, plan)
-        return (fitted, self.value(fitted.phi, batch.critic_obs)), stepped
+            policy = self._stepped_policy(learner, batch, draws, plan)
+        policy_slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
+        pi_old = self.policy(learner.theta, batch.obs)
+        epsilon = getattr(config.algorithm, "clip_epsilon", None) or REPORTED_EPSILON
+        before, after = (trust_region(pi_old, self.policy(theta, batch.obs), batch.actions, epsilon)
+                         for theta in (learner.theta, policy.theta))
+        return Update(
+            learner=Learner(policy.theta, value.phi, policy_slots, value.slots), policy=policy, value=value, before=before,
+            after=after, entropy=entropy(pi_old), std=self.policy.mean_std(learner.theta),
+            values_after=v(value.phi, batch.critic_obs), schedule=None)
 
-    def _stepped(self, learner, batch, draws, plan):
-        """π's update with what is measured around it: the region before and after, entropy and std of π_θk."""
-        config, theta = self.config, learner.theta
+    def _stepped_policy(self, learner, batch, draws, plan):
+        config = self.config
         if isinstance(config.algorithm, Ppo):
             objective = value_objective(self.value, config.code_level) if self.shared else None
-            update = ppo_update(
-                self.policy, theta, learner.policy_slots, batch, draws, step_size=plan["policy_step_size"], ppo=config.algorithm,
-                optimiser=config.optimiser, code_level=config.code_level, value_objective=objective)
-            epsilon = config.algorithm.clip_epsilon or REPORTED_EPSILON
-        else:
-            update = trpo_update(self.policy, theta, batch, tf.gather(batch.obs, draws), delta=plan["delta"],
-                                 trpo=config.algorithm)
-            epsilon = REPORTED_EPSILON
-        pi_old = self.policy(theta, batch.obs)
-        before = trust_region(pi_old, self.policy(theta, batch.obs), batch.actions, epsilon)
-        after = trust_region(pi_old, self.policy(update.theta, batch.obs), batch.actions, epsilon)
-        return update, before, after, entropy(pi_old), self.policy.mean_std(theta)
+            return ppo_update(
+                self.policy, learner.theta, learner.policy_slots, batch, draws, step_size=plan["policy_step_size"],
+                ppo=config.algorithm, optimiser=config.optimiser, code_level=config.code_level, value_objective=objective)
+        return trpo_update(self.policy, learner.theta, batch, tf.gather(batch.obs, draws), delta=plan["delta"],
+                           trpo=config.algorithm)
 
     def _observed(self, normaliser, accumulators, trajectory):
         config = self.config

@@ -18,10 +18,10 @@ def value_update(
     """φ down E[(V_φ(s) − V_targ)²], clipped around V_φold if code_level.value_clip says so.
 
     Args: v: (φ [Q], critic observations [B, S]) ↦ [B]. order: [E, B], the order of the pairs in each epoch."""
-    phi, slots, losses, _, finite = descend(
+    descent = descend(
         value_objective(v, code_level), phi_old, slots, batch, order,
         minibatches=value.minibatches, step_size=step_size, optimiser=optimiser, code_level=code_level)
-    return ValueUpdate(phi=phi, slots=slots, losses=losses, finite=finite)
+    return ValueUpdate(phi=descent.parameters, slots=descent.slots, losses=descent.losses, finite=descent.finite)
 
 
 def shared_value_update(v: Callable, theta: Tensor, slots: Slots, batch: Batch, *, code_level: CodeLevel) -> ValueUpdate:

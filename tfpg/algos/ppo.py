@@ -50,10 +50,11 @@ def ppo_update(
         return (clipped_surrogate(rho, whole_batch, ppo.clip_epsilon), region.mean_kl, region.max_ratio,
                 region.min_ratio, region.outside_fraction, entropy(pi_theta))
 
-    theta, slots, _, seen, finite = descend(
+    descent = descend(
         loss, theta_old, slots, (batch, log_prob_old), order, minibatches=ppo.minibatches, step_size=step_size,
         optimiser=optimiser, code_level=code_level, observe=observe)
-    surrogate, mean_kl, max_ratio, min_ratio, clip_fraction, entropies = seen
-    return PpoUpdate(theta=theta, slots=slots, surrogate=surrogate, mean_kl=mean_kl, max_ratio=max_ratio,
-                     min_ratio=min_ratio, clip_fraction=clip_fraction, entropy=entropies, finite=finite & tf.reduce_all(
-                         tf.math.is_finite(theta)))
+    surrogate, mean_kl, max_ratio, min_ratio, clip_fraction, entropies = descent.seen
+    finite = descent.finite & tf.reduce_all(tf.math.is_finite(descent.parameters))
+    return PpoUpdate(theta=descent.parameters, slots=descent.slots, surrogate=surrogate, mean_kl=mean_kl,
+                     max_ratio=max_ratio, min_ratio=min_ratio, clip_fraction=clip_fraction, entropy=entropies,
+                     finite=finite)

@@ -43,6 +43,7 @@ def trpo_update(pi: Callable, theta_old: Tensor, batch: Batch, fisher_obs: Tenso
     solution = conjugate_gradient(fisher, g, iterations=trpo.cg_iterations)
     direction = solution.x
     dfd = tf.tensordot(direction, fisher(direction), 1)  # dᵀ(F + c I) d
+    dd = tf.tensordot(direction, direction, 1)
     # Not-positive curvature would make β a NaN; the step is refused instead.
     curvature_ok = solution.positive & (dfd > 0) & tf.math.is_finite(dfd)
     beta = tf.where(curvature_ok, tf.sqrt(2 * delta / tf.where(curvature_ok, dfd, tf.ones_like(dfd))), tf.zeros_like(dfd))
@@ -55,8 +56,8 @@ def trpo_update(pi: Callable, theta_old: Tensor, batch: Batch, fisher_obs: Tenso
     def acceptable(fraction, gain, kl):
         return curvature_ok & (gain > 0) & (gain > trpo.accept_ratio * fraction * expected_gain) & (kl <= delta)
 
-    search = backtracking(measure, acceptable, theta_old, step, ratio=trpo.backtrack_ratio, trials=trpo.backtracks)
-    applied = search.fraction * step
+    trials = tf.where(curvature_ok, trpo.backtracks, 0)
+    search = backtracking(measure, acceptable, theta_old, step, ratio=trpo.backtrack_ratio, trials=trials)
     actual_gain, applied_kl = search.measured
     return TrpoUpdate(
         theta=search.point,
@@ -65,7 +66,8 @@ def trpo_update(pi: Callable, theta_old: Tensor, batch: Batch, fisher_obs: Tenso
         step_size=beta,
         expected_gain=expected_gain,
         actual_gain=actual_gain,
-        predicted_kl=0.5 * tf.tensordot(applied, kl_hessian(applied), 1),  # ½ ΔθᵀF Δθ
+        predicted_kl=0.5 * (search.fraction * beta) ** 2 * (dfd - trpo.damping * dd),  # ½ ΔθᵀF Δθ
+        fisher_kl=mean_kl(pi_old_fisher, pi(search.point, fisher_obs)),
         applied_kl=applied_kl,
         rejected_kl=search.refused[1],
         accepted=search.accepted,

@@ -95,7 +95,7 @@ def evaluate(
     seconds = time.perf_counter() - begin
     summaries = [summarise(results.returns[0], results.lengths[0]) for results in played]
     facts = {"seed": seed, "num_envs": num_envs, "max_steps": max_steps or probe.task.time_limit, "seconds": seconds}
-    dataset = _dataset(played, summaries).assign_attrs({**provenance(probe), **facts})
+    dataset = _dataset(played, summaries).assign_attrs({**provenance(probe, theta), **facts})
     steps = sum(int(results.lengths.sum()) for results in played)
     return Evaluation(*summaries, dataset=dataset, steps=steps, seconds=seconds)
 

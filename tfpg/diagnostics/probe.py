@@ -5,6 +5,7 @@ saved graphs, environments and random streams are the instrument's own."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,15 +102,19 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Probe:
         raise UserError(f"{contents.path} is of another version of tfpg: its record has no {error.args[0]}.") from None
 
 
-def provenance(probe: Probe) -> dict[str, Any]:
-    """What a result was measured on, as attributes of a Dataset."""
+def provenance(probe: Probe, theta: Tensor | None = None) -> dict[str, Any]:
+    """What a result was measured on, as attributes of a Dataset. Args: theta: [P] where it is not the probe's θ_k."""
+    theta = np.asarray(probe.theta if theta is None else theta)
+    names = {"theta": probe.theta, "theta_next": probe.theta_next, "theta_proposed": probe.theta_proposed}
     metadata = probe.metadata
     return {
         "policy": os.fspath(probe.path), "task": probe.task.id, "engine": probe.task.engine,
         "env_args": str(dict(probe.task.env_args)), "algorithm": metadata["algorithm"], "preset": metadata["preset"],
         "run_seed": metadata["seed"], "iteration": metadata["iteration"], "env_steps": metadata["env_steps"],
         "normaliser_sha256": metadata["normaliser_sha256"],
-        "theta_norm": float(np.linalg.norm(probe.theta)), "intra_op_threads": probe.config.runtime.intra_op_threads,
+        "theta": next((name for name, vector in names.items() if np.array_equal(vector, theta)), "given"),
+        "theta_norm": float(np.linalg.norm(theta)), "theta_sha256": hashlib.sha256(theta.tobytes()).hexdigest(),
+        "intra_op_threads": probe.config.runtime.intra_op_threads,
         "tensorflow": tf.__version__,
     }
 

@@ -53,7 +53,10 @@ class Engine(Protocol):
 
 
 class EnvPoolEngine:
-    """EnvPool's pool of C++ environments; each draws its starts from its own stream, one reset after the other."""
+    """EnvPool's pool of C++ environments; each draws its starts from its own stream, one reset after the other.
+
+    A fall in the very step that reaches the time limit is reported as truncated only: with time_limit="bootstrap" such a
+    state is valued as if the episode could have gone on. Gymnasium reports both."""
 
     def __init__(self, task: Any, seeds: Sequence[int], threads: int):
         self.num_envs = len(seeds)

@@ -21,6 +21,8 @@ SLICE = 0.1  # s between polls: how long Ctrl-C and the detection of silence may
 class EnvironmentHangs(RunError):
     """An environment has been silent for too long. Its thread cannot be ended: the process must be, by os._exit."""
 
+    hangs = True  # what launchers ask, who do not know this class
+
 
 class _Stopped(Exception):
     """The rollout was asked to stop."""

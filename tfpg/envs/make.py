@@ -26,6 +26,14 @@ _ENGINE_OPTIONS = {
     "disable_env_checker", "order_enforce", "autoreset", "apply_api_compatibility"}
 
 
+# Of EnvPool's tasks those whose starts and steps were checked: all chance lies in the start, so the k-th start depends on
+# seed and k alone, and replaying an episode's actions gives it back. LunarLander, for one, draws in every step.
+_ENVPOOL_MUJOCO = {"Ant", "HalfCheetah", "Hopper", "Humanoid", "HumanoidStandup", "InvertedDoublePendulum",
+                   "InvertedPendulum", "Pusher", "Reacher", "Swimmer", "Walker2d"}
+_ENVPOOL_TASKS = {f"{name}-{version}" for name in _ENVPOOL_MUJOCO for version in ("v4", "v5")} | {
+    "CartPole-v0", "CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0"}
+
+
 class Task(NamedTuple):
     """A task that can be sampled: what it is called, what it shows, what it takes, who steps it."""
 
@@ -76,6 +84,8 @@ def _from_envpool(env_id: str, env_args: tuple) -> Task:
 
     if env_id not in envpool.list_all_envs():
         raise UserError(f"EnvPool has no task {env_id}: {_suggestion(env_id, envpool.list_all_envs())}")
+    if env_id not in _ENVPOOL_TASKS:
+        raise UserError(f"EnvPool's {env_id} has not been checked to repeat its episodes: use --rollout.engine=gymnasium.")
     taken = _envpool_arguments(env_id)
     for name, _ in env_args:
         if name not in taken:
@@ -139,7 +149,7 @@ def _envpool_has(env_id: str, env_args: tuple) -> bool:
     import envpool
     import gymnasium as gym
 
-    if ":" in env_id or env_id not in envpool.list_all_envs():
+    if env_id not in _ENVPOOL_TASKS or env_id not in envpool.list_all_envs():
         return False
     if env_id in gym.registry:
         entry = gym.registry[env_id].entry_point

@@ -51,8 +51,10 @@ class World:
         self._check_actions(actions, ids)
         outcome = self._ask(self.engine.step, actions, ids)
         self._check_obs(outcome.successors, ids)
-        if not np.isfinite(outcome.rewards).all():
-            row = int(np.flatnonzero(~np.isfinite(outcome.rewards))[0])
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(outcome.rewards.astype(np.float32))  # as the learner sees them
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
             raise RunError(f"{self._who(ids[row])} returned the non-finite reward {outcome.rewards[row]}"
                            f"{self._when(ids[row])}.")
         self.lengths[ids] += 1

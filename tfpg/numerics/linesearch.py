@@ -26,7 +26,7 @@ def backtracking(
         step: tf.Tensor,
         *,
         ratio: float,
-        trials: int) -> Search:
+        trials: int | tf.Tensor) -> Search:
     """The first of origin + ratioʲ · step, j = 0 … trials − 1, that is acceptable.
 
     Args: measure: θ ↦ scalars worth keeping. acceptable: (fraction, *scalars) ↦ [] bool; a NaN among the scalars must

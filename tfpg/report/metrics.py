@@ -77,6 +77,8 @@ def final_scores(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
     last = [row for row in rows[-FINAL_ITERATIONS:] if "rollout/return" in row]
     episodes = sum(row["rollout/episodes"] for row in last)
     total = sum(row["rollout/return"] * row["rollout/episodes"] for row in last)
+    if not last and ended:  # long episodes that begin together end together: the last iteration where some did
+        episodes, total = 1, ended[-1]["rollout/return"]
     return {"final/return": total / episodes if episodes else math.nan,
             "final/best_return": max((row["rollout/return"] for row in ended), default=math.nan)}
 
@@ -138,7 +140,7 @@ def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
 def _algorithm(update: TrpoUpdate | PpoUpdate) -> dict[str, float]:
     if isinstance(update, TrpoUpdate):
         names = ("cg_residual", "accepted_fraction", "backtracks", "expected_gain", "actual_gain", "predicted_kl",
-                 "rejected_kl")
+                 "fisher_kl", "rejected_kl", "curvature_ok")
         return {f"trpo/{name}": float(getattr(update, name)) for name in names}
     found = {"ppo/surrogate": float(update.surrogate[-1]), "ppo/clip_fraction": float(update.clip_fraction[-1])}
     epochs = len(update.mean_kl)

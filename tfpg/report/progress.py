@@ -45,6 +45,8 @@ class Progress:
             self._bar.update(self._done - self._bar.n)
             return
         now = self._clock()
+        if self._done - self._start == 1:
+            self._began = now
         self._line = f"iteration {self._done}/{self._total}, {shown}, {self._left(now)} left"
         if self._said is None or now - self._said >= self._every or self._done == self._total:
             self._say(now)
@@ -79,5 +81,8 @@ class Progress:
         self._stream.flush()
 
     def _left(self, now: float) -> str:
-        pace = (now - self._began) / max(self._done - self._start, 1)
+        # The first iteration compiles everything: seconds that tell nothing of those to come.
+        if self._done - self._start < 2:
+            return "?"
+        pace = (now - self._began) / (self._done - self._start - 1)
         return tqdm.format_interval(pace * (self._total - self._done))
