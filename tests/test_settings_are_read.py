@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from tfpg.config import ALGORITHMS, Config
+from tfpg.config import ALGORITHMS, CodeLevel, Config
 
 ROOT = pathlib.Path(__file__).parents[1] / "tfpg"
 # config and settings store and check; the others write a run down or name it: neither is an effect of a setting.
@@ -60,3 +60,10 @@ def test_writing_passing_or_naming_a_setting_is_not_reading_it():
     assert {pair for pair in reads(source) if pair[1] == "delta"} == {("other", "delta")}
     assert ("trpo", "delta") in set(reads("match a:\n    case Trpo(delta=d):\n        pass"))
     assert ("value", "epochs") in set(reads("config.value.epochs"))
+
+
+@pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(CodeLevel)])
+def test_each_code_level_optimisation_is_read_on_one_line(name):
+    paths = [path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] not in STORING + RECORDING]
+    found = [path.name for path in paths for pair in reads(path.read_text()) if pair == ("code_level", name)]
+    assert len(found) == 1, found

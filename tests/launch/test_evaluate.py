@@ -39,6 +39,14 @@ def test_it_prints_both_forms_and_stores_them_with_the_run(run, capsys):
     assert f"{float(data['mean_return'][0]):.1f} ±" in out
 
 
+def test_the_real_command_line_evaluates_and_is_quiet(run, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.evaluate", f"--policy={run}/policies/000007", "--episodes=3", f"--output={tmp_path}"],
+        capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "stochastic" in done.stdout and (tmp_path / "evaluation-000007.nc").exists()
+
+
 def test_output_and_the_directory_of_a_policy_elsewhere(run, tmp_path, monkeypatch):
     policy = f"--policy={run}/policies/000007"
     assert evaluate.main([policy, "--episodes=2", f"--output={tmp_path}/o"]) == 0

@@ -17,7 +17,7 @@ from tfpg.algos.schedule import schedule
 from tfpg.algos.trpo import trpo_update
 from tfpg.config import Config, Ppo
 from tfpg.envs.make import Task
-from tfpg.envs.transforms import normalise_observation, scale_rewards, time_feature
+from tfpg.envs.transforms import normalise_observation, reward_statistic, scale_rewards, time_feature
 from tfpg.models import policy, shared, value
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy, trust_region
@@ -140,7 +140,7 @@ class Agent:
         ended = trajectory.terminated | trajectory.truncated
         running = returns.running_discounted(
             tf.cast(trajectory.rewards, tf.float64), ended, accumulators, gamma=config.advantages.gamma)
-        scored = trajectory.rewards if config.code_level.reward_scaling == "rewards" else running.discounted
+        scored = reward_statistic(trajectory.rewards, running.discounted, config.code_level)
         return Normaliser(
             observation=moments.merge(normaliser.observation, moments.of(trajectory.obs, 1)),
             reward=moments.merge(normaliser.reward, moments.of(scored, 0))), running.accumulators

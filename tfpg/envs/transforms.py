@@ -7,6 +7,8 @@ Differs: the authors' filters move at every step."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -47,17 +49,15 @@ def scale_rewards(rewards, moments: Moments, code_level: CodeLevel) -> Tensor:
     a reward finite that is huge beside a spread seen only in a short first batch.
     Args: rewards: [...], raw. moments: [], of what the scaling needs (`none`: anything).
     Returns: float32 [...]."""
-    rewards = tf.cast(rewards, tf.float64)
-    match code_level.reward_scaling:
-        case "none":
-            return tf.cast(rewards, tf.float32)
-        case "returns":
-            scaled = _bound(rewards / _scale(moments), moments)
-        case "rewards":
-            scaled = _standardise(rewards, moments) + moments.mean
-        case other:
-            raise ValueError(f"No reward scaling is called {other!r}.")
-    return tf.cast(_clip(scaled, code_level.reward_clip), tf.float32)
+    scale = _reward_scaling(code_level).scale
+    if scale is None:
+        return tf.cast(rewards, tf.float32)
+    return tf.cast(_clip(scale(tf.cast(rewards, tf.float64), moments), code_level.reward_clip), tf.float32)
+
+
+def reward_statistic(rewards, discounted, code_level: CodeLevel) -> Tensor:
+    """What the reward's moments are taken of: the rewards, or the running discounted returns. Args and returns: [T, N]."""
+    return _reward_scaling(code_level).statistic(rewards, discounted)
 
 
 def time_feature(episode_step, time_limit: int | None) -> Tensor:
@@ -66,6 +66,23 @@ def time_feature(episode_step, time_limit: int | None) -> Tensor:
     Args: episode_step: [...] t, 0 at a start state. time_limit: steps, None = the task has none (t / 1000).
     Returns: float32 [...], in [0, 1] where there is a time limit."""
     return tf.cast(episode_step, tf.float32) / float(time_limit or UNLIMITED_TIME)
+
+
+class _RewardScaling(NamedTuple):
+    """One way to scale rewards."""
+
+    statistic: Callable[[Tensor, Tensor], Tensor]  # (rewards, running discounted returns) ↦ what the moments are of
+    scale: Callable[[Tensor, Moments], Tensor] | None  # (rewards, moments) ↦ scaled rewards, float64; None = identity
+
+
+def _reward_scaling(code_level: CodeLevel) -> _RewardScaling:
+    return {
+        "none": _RewardScaling(lambda rewards, discounted: discounted, None),
+        "returns": _RewardScaling(
+            lambda rewards, discounted: discounted, lambda r, moments: _bound(r / _scale(moments), moments)),
+        "rewards": _RewardScaling(
+            lambda rewards, discounted: rewards, lambda r, moments: _standardise(r, moments) + moments.mean),
+    }[code_level.reward_scaling]
 
 
 def _standardise(x, moments: Moments) -> Tensor:

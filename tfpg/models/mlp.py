@@ -5,17 +5,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfpg import seeds
+from tfpg.config import CodeLevel
 from tfpg.numerics import flat
 from tfpg.types import Tensor
 
 POLICY, VALUE = 0, 1  # which network a stream of initial weights belongs to; part of every run's identity
 ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu}
+
+
+class Style(NamedTuple):
+    """What the code-level optimisations say of a network."""
+
+    activation: str  # tanh or relu
+    initialisation: str  # orthogonal, xavier or normal
+
+
+def style(code_level: CodeLevel) -> Style:
+    """The style of every network of a run."""
+    return Style(code_level.activation, code_level.initialisation)
 
 
 class FlatModel:

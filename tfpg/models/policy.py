@@ -120,14 +120,14 @@ def build(obs_size: int, action_size: int, discrete: bool, network: Network, cod
     """A policy with its own network.
 
     Args: obs_size: S. action_size: A, or the number of discrete actions. seed: the run's."""
-    family = family_of(action_size, discrete, network)
+    family, style = family_of(action_size, discrete, network), mlp.style(code_level)
 
     def skeleton(dtype: str) -> keras.Model:
-        obs, features = mlp.trunk(obs_size, hidden=network.hidden, activation=code_level.activation,
-                                  initialisation=code_level.initialisation, seed=seed, dtype=dtype)
-        return keras.Model(obs, outputs(features, family, network, code_level.initialisation, seed, dtype))
+        obs, features = mlp.trunk(obs_size, hidden=network.hidden, activation=style.activation,
+                                  initialisation=style.initialisation, seed=seed, dtype=dtype)
+        return keras.Model(obs, outputs(features, family, network, style.initialisation, seed, dtype))
 
-    return Policy(mlp.FlatModel(skeleton), layers(family, network), family, code_level.activation)
+    return Policy(mlp.FlatModel(skeleton), layers(family, network), family, style.activation)
 
 
 def family_of(action_size: int, discrete: bool, network: Network) -> Gaussian | Categorical:

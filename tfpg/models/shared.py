@@ -22,16 +22,16 @@ def build(obs_size: int, action_size: int, discrete: bool, network: Network, cod
     """Policy and value function on one trunk; weights that they do not share begin as in separate networks.
 
     Args: obs_size: S. action_size: A, or the number of discrete actions. seed: the run's."""
-    family = policy.family_of(action_size, discrete, network)
+    family, style = policy.family_of(action_size, discrete, network), mlp.style(code_level)
 
     def skeleton(dtype: str) -> keras.Model:
-        obs, features = mlp.trunk(obs_size, hidden=network.hidden, activation=code_level.activation,
-                                  initialisation=code_level.initialisation, seed=seed, dtype=dtype)
-        values = mlp.head(features, 1, "value", initialisation=code_level.initialisation, gain=value.HEAD_GAIN,
+        obs, features = mlp.trunk(obs_size, hidden=network.hidden, activation=style.activation,
+                                  initialisation=style.initialisation, seed=seed, dtype=dtype)
+        values = mlp.head(features, 1, "value", initialisation=style.initialisation, gain=value.HEAD_GAIN,
                           seed=seed, stream=(mlp.VALUE, len(network.hidden)), dtype=dtype)
-        parameters = policy.outputs(features, family, network, code_level.initialisation, seed, dtype)
+        parameters = policy.outputs(features, family, network, style.initialisation, seed, dtype)
         return keras.Model(obs, [*parameters, values])
 
     model = mlp.FlatModel(skeleton)
-    return Shared(policy.Policy(model, policy.layers(family, network), family, code_level.activation),
+    return Shared(policy.Policy(model, policy.layers(family, network), family, style.activation),
                   value.ValueFunction(model))

@@ -32,6 +32,7 @@ def build(obs_size: int, network: Network, code_level: CodeLevel, seed: int) -> 
     """A value function with its own network.
 
     Args: obs_size: S, the time feature included where there is one. seed: the run's."""
+    style = mlp.style(code_level)
     return ValueFunction(mlp.FlatModel(lambda dtype: mlp.build(
-        obs_size, 1, hidden=network.hidden, activation=code_level.activation,
-        initialisation=code_level.initialisation, head_gain=HEAD_GAIN, seed=seed, role=mlp.VALUE, dtype=dtype)))
+        obs_size, 1, hidden=network.hidden, activation=style.activation,
+        initialisation=style.initialisation, head_gain=HEAD_GAIN, seed=seed, role=mlp.VALUE, dtype=dtype)))
