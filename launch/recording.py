@@ -36,7 +36,6 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
             for iteration in training:
                 recorder.record(iteration)
                 state = iteration.state
-                recorder.keep_by_the_clock(state)
         except (KeyboardInterrupt, RunError):
             if state is not None:  # the iteration that broke off begins anew
                 recorder.keep(state)
@@ -74,6 +73,7 @@ class Recorder:
         self._run, self._config, self._plan = run, config, plan
         self._training, self._events, self._progress = training, events, progress
         self._kept = time.monotonic()
+        self._seconds = 0.0  # spent on writing down the iteration before, its checkpoint included
 
     def open(self, resumed: Resumed) -> None:
         """Says what begins or goes on."""
@@ -88,7 +88,10 @@ class Recorder:
             self._progress.note(note)
 
     def record(self, iteration: Iteration) -> None:
-        """One iteration: the film, the policy where it was asked for, the numbers."""
+        """One iteration: the film, the policy where it was asked for, the numbers, and a checkpoint by the clock."""
+        began = time.perf_counter()
+        # An iteration's speed is that of the whole program, so what it cost to record the one before is a part of it.
+        iteration = iteration._replace(seconds={**iteration.seconds, "recording": self._seconds})
         run, before = self._run, iteration.before
         checkpoint.save_iterate(run.iterates, iteration.index, before.theta, before.phi, iteration.normaliser)
         if iteration.index in self._plan.snapshots:
@@ -99,17 +102,15 @@ class Recorder:
         storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
         self._events.write(iteration, numbers)
         self._progress.update(iteration, numbers)
+        if time.monotonic() - self._kept >= self._plan.checkpoint_seconds:
+            self.keep(iteration.state)
+        self._seconds = time.perf_counter() - began
 
     def keep(self, state: RunState) -> None:
         """A checkpoint. Events first: a run continued from it writes only what follows."""
         self._events.flush()
         checkpoint.save(self._run.checkpoints, state, self._config)
         self._kept = time.monotonic()
-
-    def keep_by_the_clock(self, state: RunState) -> None:
-        """A checkpoint, if the last one is old enough."""
-        if time.monotonic() - self._kept >= self._plan.checkpoint_seconds:
-            self.keep(state)
 
     def conclude(self, state: RunState) -> None:
         """The last frame of the film, final scores, the figure of the run, and the mark that it is finished."""

@@ -40,3 +40,12 @@ def assert_equal_runs(a, b):
     for name, array in left.items():
         np.testing.assert_array_equal(array, right[name], err_msg=name)
     assert scalars(a) == scalars(b)
+
+
+def assert_equal_policies(a, b):
+    """Two runs kept the same SavedModels: variables and metadata byte for byte; the graph's node names count up."""
+    names = sorted(path.name for path in (a / "policies").iterdir())
+    assert names == sorted(path.name for path in (b / "policies").iterdir())
+    for file in ("metadata.json", "variables/variables.data-00000-of-00001"):
+        for name in names:
+            assert (a / "policies" / name / file).read_bytes() == (b / "policies" / name / file).read_bytes(), (name, file)

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from launch import commandline, train
-from tests.launch.runs import QUICK, arrays, assert_equal_runs, metrics, scalars
+from tests.launch.runs import QUICK, arrays, assert_equal_policies, assert_equal_runs, metrics, scalars
 from tfpg import checkpoint, storage, training
 from tfpg.errors import RunError
 
@@ -112,6 +112,7 @@ def test_a_run_interrupted_by_ctrl_c_goes_on_to_the_same_end(finished, tmp_path,
     assert train.main([*QUICK, f"--workdir={run}", "--snapshots=0,2"]) == 0
     assert "going on from iteration 2" in capsys.readouterr().err
     assert_equal_runs(finished, run)
+    assert_equal_policies(finished, run)
 
 
 def test_what_was_written_after_the_checkpoint_is_taken_back(finished, tmp_path):
@@ -245,4 +246,5 @@ def test_runs_killed_at_random_moments_end_bit_identical_to_an_uninterrupted_one
         pytest.fail("the killed run never ended")
     assert kills > 0
     assert_equal_runs(whole, killed)
+    assert_equal_policies(whole, killed)
     assert storage.verify(killed) == []

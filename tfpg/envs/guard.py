@@ -59,7 +59,7 @@ class Guard:
             self._wait(job, engine)
         except KeyboardInterrupt:
             job.stop = True
-            self._wait(job, engine)
+            self._wait_out(job, engine)
             raise
         if job.failure is not None:
             raise job.failure
@@ -74,6 +74,14 @@ class Guard:
         """Keeps the first exception of a callback, to be raised where `run` was called."""
         if self._job.failure is None:
             self._job.failure = error
+
+    def _wait_out(self, job: _Job, engine: Engine) -> None:
+        """Waits whatever is pressed: a pool closed while its thread still steps it would end the process."""
+        while True:
+            try:
+                return self._wait(job, engine)
+            except KeyboardInterrupt:
+                continue
 
     def _wait(self, job: _Job, engine: Engine) -> None:
         beats, since = engine.beats, time.monotonic()
