@@ -31,6 +31,14 @@ def test_a_film_has_a_frame_for_each_state_and_something_in_it(hopper, tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["episode.mp4"]
 
 
+@pytest.mark.parametrize(("args", "tracks"), [({}, True), ({"camera_id": -1}, False)])
+def test_the_camera_goes_with_the_robot_unless_another_is_asked_for(hopper, args, tracks):
+    env = render._make(hopper._replace(env_args=args))
+    model, camera = env.unwrapped.model, env.unwrapped.mujoco_renderer.camera_id
+    assert (camera >= 0 and model.camera("track").id == camera) == tracks
+    env.close()
+
+
 def test_recording_is_repeatable_and_stops_at_its_limit(hopper):
     again = render.record("Hopper-v5", {}, constant(0.3), 5, 25)
     np.testing.assert_array_equal(again.obs, hopper.obs)

@@ -158,11 +158,26 @@ def _make(recording: Recording) -> Any:
         modes = _modes(gym, recording.env_id)
         if modes is not None and "rgb_array" not in modes:
             raise RunError(f"{recording.env_id} cannot be filmed: it has no rgb_array pictures.")
-        return gym.make(recording.env_id, render_mode="rgb_array", disable_env_checker=True, **recording.env_args)
+        env = gym.make(recording.env_id, render_mode="rgb_array", disable_env_checker=True, **recording.env_args)
+        if not {"camera_id", "camera_name"} & set(recording.env_args):
+            _follow(env)
+        return env
     except RunError:
         raise
     except Exception as error:
         raise RunError(f"{recording.env_id} could not be made for drawing: {_why(error)}") from error
+
+
+def _follow(env: Any) -> None:
+    """Takes the camera that moves with the robot, where its model has one: Gymnasium's own stays where it was put."""
+    renderer = getattr(env.unwrapped, "mujoco_renderer", None)
+    if renderer is None:
+        return
+    import mujoco
+
+    camera = mujoco.mj_name2id(env.unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
+    if camera >= 0:
+        renderer.camera_id = camera
 
 
 def _modes(gym: Any, env_id: str) -> list[str] | None:
