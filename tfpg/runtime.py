@@ -23,7 +23,11 @@ _ENVIRONMENT = {
 def start(runtime: Runtime) -> None:
     """Imports TensorFlow with these settings, once for the process and before anything else does.
 
-    Errors: UserError where it already runs with other thread counts, which would change every result's bits."""
+    Errors: UserError where TensorFlow is already imported without them, or runs with other thread counts: both would
+    change every result's bits unnoticed."""
+    if "tensorflow" in sys.modules and any(os.environ.get(name) != value for name, value in _ENVIRONMENT.items()):
+        raise UserError("TensorFlow was imported before tfpg.runtime.start, which chooses how it computes: call it first, "
+                        "and import tfpg.training after it.")
     os.environ.update(_ENVIRONMENT)
     with _silence():
         import tensorflow as tf

@@ -41,5 +41,5 @@ def random_batch(seed, pi, theta, size, obs_size, dtype=np.float64):
     """Pairs from π_θ with random advantages."""
     rng = np.random.default_rng(seed)
     obs = rng.normal(size=(size, obs_size)).astype(dtype)
-    actions = pi(theta, tf.constant(obs)).sample(seed=seed).numpy()
+    actions = pi(theta, tf.constant(obs)).sample(seed=tf.constant([seed, 0], tf.int32)).numpy()  # stateless: a pair
     return batch_of(obs, actions, rng.normal(size=size).astype(dtype))
