@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ from tfpg import settings, storage
 from tfpg.config import Config
 from tfpg.errors import UserError
 
+PATIENCE = 1.0  # s that a lock is waited for
 PACKAGES = (
     "tfpg", "tensorflow", "keras", "tensorflow-probability", "envpool", "gymnasium", "mujoco", "numpy")
 
@@ -52,6 +54,8 @@ class RunDirectory:
         run = cls(path)
         storage.make_directory(run.path)
         run._refuse_foreign()
+        # Before the lock is held: a program started by us shares it until it runs, and outlives us if we are killed then.
+        record = _record(config, command)
         run._hold()
         try:
             run.continued = run.config_file.exists()
@@ -59,7 +63,7 @@ class RunDirectory:
                 run._compare(config)
             else:
                 storage.create_manifest(run.path)
-                storage.write_json(run.config_file, _record(config, command))
+                storage.write_json(run.config_file, record)
             run._prepare()
         except BaseException:
             run.close()
@@ -164,11 +168,22 @@ class RunDirectory:
         if "config.json" not in names and any(n not in ours and not storage.is_temporary(n) for n in names):
             raise UserError(f"{self.path} is not empty and no run directory: it has no config.json.")
 
+    def _flock(self) -> None:
+        """Takes the lock, which the death of its holder releases: a killed one may take a moment to be gone."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
     def _hold(self) -> None:
         with storage.user_errors("hold", self.path / "lock"):
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the death of the process releases it
+                self._flock()
             except BlockingIOError:
                 holder = os.read(self._lock, 200).decode(errors="replace").strip()
                 self.close()
