@@ -6,7 +6,7 @@ import pytest
 
 from tests.envs import tasks
 from tfpg.envs.engines import EnvPoolEngine, GymnasiumEngine
-from tfpg.envs.make import describe, make
+from tfpg.envs.make import _ENVPOOL_TASKS, describe, make
 from tfpg.errors import UserError
 
 
@@ -96,6 +96,28 @@ def test_each_engine_steps_the_environments_it_is_told_to_and_no_others(engine, 
     np.testing.assert_array_equal(engine.step(actions[rest], rest).successors, four.successors[rest])
     engine.close()
     twin.close()
+
+
+@pytest.mark.parametrize("env_id", sorted(_ENVPOOL_TASKS))
+def test_every_task_that_envpool_steps_repeats_its_episodes_and_draws_nothing_in_them(env_id):
+    # `played` and `twin` take the same actions, `idle` none: what a step drew would move the next start
+    task = describe(env_id)
+    assert task.engine == "envpool"
+    ids, draw = np.arange(2, dtype=np.int32), np.random.default_rng(0)
+    played, twin, idle = engines = [make(task, [11, 12], 2) for _ in range(3)]
+    for engine in engines:
+        engine.reset(ids)
+    for _ in range(30):
+        actions = (draw.integers(0, task.action_size, 2).astype(np.int32) if task.discrete
+                   else draw.uniform(-0.4, 0.4, (2, task.action_size)).astype(np.float32))
+        outcome, again = played.step(actions, ids), twin.step(actions, ids)
+        for one, other in zip(outcome, again, strict=True):
+            np.testing.assert_array_equal(one, other)
+        if (outcome.terminated | outcome.truncated).any():
+            break
+    np.testing.assert_array_equal(played.reset(ids), idle.reset(ids))
+    for engine in engines:
+        engine.close()
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v5", "TfpgDrift-v0", "CartPole-v1"])
