@@ -7,7 +7,6 @@ Both forms meet the same start states. Their numbers come from streams of the ev
 from __future__ import annotations
 
 import time
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -15,23 +14,13 @@ import scipy.stats
 import xarray as xr
 
 from tfpg import seeds
+from tfpg.diagnostics.estimates import FEW
 from tfpg.diagnostics.probe import Probe, provenance
+from tfpg.diagnostics.resampling import CONFIDENCE, RESAMPLES, bootstrap, interval, varied
 from tfpg.envs.episodes import EpisodeResults, EpisodeSampler
 from tfpg.types import Tensor
 
 FORMS = ("greedy", "stochastic")
-CONFIDENCE = 0.95
-RESAMPLES = 2000
-# Below this an interval of the mean can be far too short. Coverage of nominal 95 % on a bimodal return (fall early
-# around 300, or reach the limit around 3000; 300 simulations, standard error 1–2 %), BCa bootstrap:
-#     episodes    falls 50 %    20 %    10 %     5 %
-#           20        95.7      98.0    88.3    62.3
-#           30        96.0      97.0    93.3    77.7
-#           50        94.0      97.7    95.7    85.7
-#          100        96.3      95.3    96.0    94.7
-# What happens once in twenty episodes has then most likely been seen; the percentile bootstrap and Student's t give
-# 91 and 89 % in the last cell.
-FEW = 50
 LIMIT = 1000  # steps, for tasks that have no time limit: those of MuJoCo's tasks
 
 
@@ -106,33 +95,9 @@ def summarise(returns: np.ndarray, lengths: np.ndarray) -> Summary:
     count, mean, stderr = len(returns), float(returns.mean()), _stderr(returns)
     half = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(count - 1, 1))) * stderr
     low, high = interval(returns)
-    median_stderr = _bootstrap(returns, np.median, "percentile").standard_error if _varied(returns) else _stderr(returns)
+    median_stderr = bootstrap(returns, np.median, "percentile").standard_error if varied(returns) else _stderr(returns)
     return Summary(count, mean, stderr, low, high, mean - half, mean + half, float(np.median(returns)),
                    float(median_stderr), float(returns.min()), float(returns.max()), float(lengths.mean()), _stderr(lengths))
-
-
-def interval(returns: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean by the bias-corrected and accelerated bootstrap (Efron 1987), its resamples fixed.
-
-    Returns that are all equal give their value twice; a single one gives NaN."""
-    if not _varied(returns):
-        mean = float(returns.mean()) if len(returns) > 1 else np.nan
-        return mean, mean
-    found = _bootstrap(returns, np.mean, "BCa").confidence_interval
-    if not np.isfinite(found).all():  # BCa has no answer where every resample lies on one side of the estimate
-        found = _bootstrap(returns, np.mean, "percentile").confidence_interval
-    return float(found.low), float(found.high)
-
-
-def _bootstrap(returns: np.ndarray, statistic, method: str):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scipy's DegenerateDataWarning, answered above
-        return scipy.stats.bootstrap((returns,), statistic, n_resamples=RESAMPLES, confidence_level=CONFIDENCE,
-                                     method=method, vectorized=True, batch=500, rng=np.random.default_rng(0))
-
-
-def _varied(returns: np.ndarray) -> bool:
-    return bool(np.ptp(returns) > 0)
 
 
 def _stderr(samples: np.ndarray) -> float:
