@@ -19,6 +19,13 @@ PURPOSES = {
     "heldout": 6,  # index: iteration
     "evaluation_environments": 7,  # index: environment
     "evaluation_noise": 8,  # indices: episode, step
+    # Of instruments that look at iteration k afterwards; their seed may be another than the run's.
+    "pool_environments": 9,  # indices: iteration, stream, environment
+    "pool_noise": 10,  # indices: iteration, stream
+    "update_minibatches": 11,  # indices: iteration, repeat; minibatch orders, or TRPO's states for the Fisher matrix
+    "landscape_environments": 12,  # indices: numbers that name a point, environment
+    "landscape_noise": 13,  # indices: numbers that name a point
+    "directions": 14,  # indices: numbers that name a direction
 }
 
 

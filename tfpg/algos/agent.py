@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
 import tensorflow as tf
 
 from tfpg import seeds
-from tfpg.algos.critic import shared_value_update, value_objective, value_update
-from tfpg.algos.ppo import REPORTED_EPSILON, ppo_update
+from tfpg.algos import batches, steps
+from tfpg.algos.critic import shared_value_update, value_update
+from tfpg.algos.networks import networks
+from tfpg.algos.ppo import REPORTED_EPSILON
 from tfpg.algos.schedule import schedule
-from tfpg.algos.trpo import trpo_update
-from tfpg.config import Config, Ppo
+from tfpg.config import Config
 from tfpg.envs.make import Task
-from tfpg.envs.transforms import normalise_observation, reward_statistic, scale_rewards, time_feature
-from tfpg.models import policy, shared, value
+from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy, trust_region
 from tfpg.types import Batch, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update
@@ -29,15 +28,9 @@ class Agent:
 
     def __init__(self, config: Config, task: Task):
         self.config, self.task = config, task
-        self._timed = config.value.target == "returns"
-        self.shared = isinstance(config.algorithm, Ppo) and config.algorithm.shared_weights  # θ and φ are one vector
-        spaces = (task.obs_size, task.action_size, task.discrete)
-        nets = (config.network, config.code_level, config.seed)
-        if self.shared:
-            self.policy, self.value = shared.build(*spaces, *nets)
-        else:
-            self.policy = policy.build(*spaces, *nets)
-            self.value = value.build(task.obs_size + self._timed, *nets)
+        self.policy, self.value, self.shared = networks(
+            task, algorithm=config.algorithm, value=config.value, network=config.network, code_level=config.code_level,
+            seed=config.seed)
         compiled = functools.partial(tf.function, autograph=False)
         self._prepare, self._observe = compiled(self._prepared), compiled(self._observed)
         # Only here is there enough to do for XLA: it takes seconds to compile and makes the epochs three times faster.
@@ -70,7 +63,7 @@ class Agent:
         """Iteration k's learning: the value net first, then the policy, on advantages already fixed."""
         planned = schedule(self.config, k)
         plan = {name: tf.constant(number, tf.float32) for name, number in planned.items()}
-        order = None if self.shared else self._order("value_minibatches", k, self.config.value.epochs)
+        order = None if self.shared else self._value_order(k)
         learnt = self._learn(learner, batch, order, self._draws(k), plan)
         return learnt._replace(schedule=planned)
 
@@ -86,23 +79,9 @@ class Agent:
 
     def _prepared(self, phi, normaliser, trajectory):
         config = self.config
-        obs = normalise_observation(trajectory.obs, normaliser.observation, config.code_level)
-        successors = normalise_observation(trajectory.successors, normaliser.observation, config.code_level)
-        critic_obs = self._critic_obs(obs, trajectory.episode_step)
-        critic_successors = self._critic_obs(successors, trajectory.episode_step + 1)
-        values, next_values = self._values(phi, critic_obs), self._values(phi, critic_successors)
-        rewards = scale_rewards(trajectory.rewards, normaliser.reward, config.code_level)
-        ended = trajectory.terminated | trajectory.truncated
-        # Differs: the correct estimator bootstraps where only the clock ended the episode; the authors did not.
-        dead = ended if config.rollout.time_limit == "terminal" else trajectory.terminated
-        gamma, lam = config.advantages.gamma, config.advantages.lam
-        advantages = returns.gae(rewards, values, next_values, dead, ended, gamma=gamma, lam=lam)
-        if config.value.target == "gae":
-            targets = values + advantages
-        else:
-            targets = returns.discounted_returns(rewards, next_values, dead, ended, gamma=gamma)
-        rows = (obs, critic_obs, trajectory.actions, advantages, targets, values)
-        return Batch(*(tf.reshape(x, [-1, *x.shape[2:]]) for x in rows))
+        return batches.prepare(
+            trajectory, normaliser, phi, self.value, time_limit=self.task.time_limit, rollout=config.rollout,
+            advantages=config.advantages, value=config.value, code_level=config.code_level)
 
     def _learned(self, learner, batch, order, draws, plan):
         """V first, then π: with shared weights V moves with π instead."""
@@ -127,13 +106,9 @@ class Agent:
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config
-        if isinstance(config.algorithm, Ppo):
-            objective = value_objective(self.value, config.code_level) if self.shared else None
-            return ppo_update(
-                self.policy, learner.theta, learner.policy_slots, batch, draws, step_size=plan["policy_step_size"],
-                ppo=config.algorithm, optimiser=config.optimiser, code_level=config.code_level, value_objective=objective)
-        return trpo_update(self.policy, learner.theta, batch, tf.gather(batch.obs, draws), delta=plan["delta"],
-                           trpo=config.algorithm)
+        return steps.policy_step(
+            self.policy, self.value, learner.theta, learner.policy_slots, batch, draws, plan=plan,
+            algorithm=config.algorithm, optimiser=config.optimiser, code_level=config.code_level)
 
     def _observed(self, normaliser, accumulators, trajectory):
         config = self.config
@@ -145,26 +120,13 @@ class Agent:
             observation=moments.merge(normaliser.observation, moments.of(trajectory.obs, 1)),
             reward=moments.merge(normaliser.reward, moments.of(scored, 0))), running.accumulators
 
-    def _critic_obs(self, obs, episode_step):
-        if not self._timed:
-            return obs
-        return tf.concat([obs, time_feature(episode_step, self.task.time_limit)[..., tf.newaxis]], axis=-1)
-
-    def _values(self, phi, critic_obs):
-        time, envs, size = critic_obs.shape
-        return tf.reshape(self.value(phi, tf.reshape(critic_obs, [time * envs, size])), [time, envs])
-
-    def _order(self, purpose: str, k: int, epochs: int) -> Tensor:
-        """[E, B] permutations, drawn outside XLA, where TensorFlow's stateless shuffle does not compile."""
-        draw = seeds.generator(self.config.seed, purpose, k)
-        pairs = self.config.rollout.num_steps
-        return tf.constant(np.stack([draw.permutation(pairs) for _ in range(epochs)]), tf.int32)
+    def _value_order(self, k: int) -> Tensor:
+        config = self.config
+        stream = seeds.generator(config.seed, "value_minibatches", k)
+        return tf.constant(steps.orders(
+            stream, config.rollout.num_steps, epochs=config.value.epochs, minibatches=config.value.minibatches))
 
     def _draws(self, k: int) -> Tensor:
-        """What chance decides in the policy's step: PPO's minibatch order, TRPO's states for the Fisher matrix."""
-        if isinstance(self.config.algorithm, Ppo):
-            return self._order("policy_minibatches", k, self.config.algorithm.epochs)
-        pairs = self.config.rollout.num_steps
-        size = max(1, round(self.config.algorithm.fisher_fraction * pairs))
-        subset = seeds.generator(self.config.seed, "fisher_subset", k).permutation(pairs)[:size]
-        return tf.constant(subset, tf.int32)
+        config = self.config
+        stream = steps.training_stream(config.algorithm, config.seed, k)
+        return tf.constant(steps.draws(config.algorithm, config.rollout.num_steps, stream))

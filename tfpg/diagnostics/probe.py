@@ -8,18 +8,43 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from tfpg import snapshot
+from tfpg.algos.networks import networks
 from tfpg.checkpoint import rebuild
 from tfpg.config import Config
 from tfpg.envs.make import Task, describe
 from tfpg.errors import UserError
 from tfpg.models import policy
+from tfpg.numerics.flat import Layout
 from tfpg.types import Batch, Normaliser, Slots, Tensor, Trajectory
+
+
+class Subject(Protocol):
+    """What instruments need that ask for a policy alone: Probe, and policies that other code wrote (foreign)."""
+
+    path: Path
+    task: Task
+    theta: Tensor  # [P] float32
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def noise_kind(self) -> str: ...
+
+    @property
+    def patience(self) -> float: ...
+
+    def act(self, obs: Tensor, noise: Tensor, thetas: Tensor) -> Tensor: ...
+
+    def pi(self, theta: Tensor, obs: Tensor) -> Any: ...
+
+    def provenance(self, theta: Tensor | None = None) -> dict[str, Any]: ...
 
 
 class Probe(NamedTuple):
@@ -69,6 +94,22 @@ class Probe(NamedTuple):
     def noise_kind(self) -> str:
         """The noise that `act` takes, as EpisodeSampler names it."""
         return "gumbel" if self.task.discrete else "normal"
+
+    @property
+    def patience(self) -> float:
+        """Seconds an environment may be silent."""
+        return self.config.rollout.patience
+
+    @property
+    def layout(self) -> Layout:
+        """Shapes of θ's weights. They follow from the configuration: the network is built, and dropped."""
+        config = self.config
+        return networks(self.task, algorithm=config.algorithm, value=config.value, network=config.network,
+                        code_level=config.code_level, seed=config.seed).policy.layout
+
+    def provenance(self, theta: Tensor | None = None) -> dict[str, Any]:
+        """What a result was measured on: see `provenance`."""
+        return provenance(self, theta)
 
     @property
     def family(self) -> Any:
