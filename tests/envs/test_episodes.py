@@ -12,7 +12,7 @@ def noisy(obs, noise):
 
 
 def idle(obs, noise):
-    return tf.zeros([*obs.shape[:-1], 1])
+    return tf.zeros_like(obs[..., :1])
 
 
 def by_point(obs, noise, gain):

@@ -79,7 +79,7 @@ def _reward_scaling(code_level: CodeLevel) -> _RewardScaling:
     return {
         "none": _RewardScaling(lambda rewards, discounted: discounted, None),
         "returns": _RewardScaling(
-            lambda rewards, discounted: discounted, lambda r, moments: _bound(r / _scale(moments), moments)),
+            lambda rewards, discounted: discounted, lambda r, moments: _bound(r / scale(moments), moments)),
         "rewards": _RewardScaling(
             lambda rewards, discounted: rewards, lambda r, moments: _standardise(r, moments) + moments.mean),
     }[code_level.reward_scaling]
@@ -87,11 +87,12 @@ def _reward_scaling(code_level: CodeLevel) -> _RewardScaling:
 
 def _standardise(x, moments: Moments) -> Tensor:
     """(x − mean) / scale within ± √count, float64."""
-    return _bound((tf.cast(x, tf.float64) - moments.mean) / _scale(moments), moments)
+    return _bound((tf.cast(x, tf.float64) - moments.mean) / scale(moments), moments)
 
 
-def _scale(moments: Moments) -> Tensor:
-    """Standard deviation, 1 where nothing has varied: the test is relative, for units may be 1e-8 or 1e8."""
+def scale(moments: Moments) -> Tensor:
+    """What is divided by: the standard deviation, 1 where nothing has varied. The test is relative, for units may be 1e-8
+    or 1e8."""
     std = stats.std(moments)
     return tf.where(std > ROUNDING * tf.abs(moments.mean), std, tf.ones_like(std))
 
