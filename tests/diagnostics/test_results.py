@@ -1,5 +1,7 @@
 """Results on disk: no damage to the numbers passes unseen."""
 
+import resource
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -57,3 +59,17 @@ def test_a_truncated_file_is_named(dataset, tmp_path):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(UserError, match="r.nc is damaged"):
         results.load(path)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(dataset, tmp_path, capfd):
+    """HDF5 would say it in its own words, from destructors too, and put its half-written file back."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (100, 4_000, 8_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+        try:
+            with pytest.raises(UserError, match="^cannot write .*/r.nc: file too large.$"):
+                results.save(dataset, tmp_path / "r.nc")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().err == ""

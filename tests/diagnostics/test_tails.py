@@ -96,10 +96,18 @@ def test_half_of_what_equals_the_centre_is_a_drop():
     assert tails.drop(returns, np.full(5, 0.5)).mean == 0.25
 
 
-def test_updates_that_do_not_differ_drop_all_or_none(draw):
+def test_without_variance_between_updates_no_normal_law_says_how_many_drop(draw):
     returns = np.tile(draw.normal(size=E), (9, 1))
-    for at, expected in ((returns.mean() + 1, 1), (returns.mean() - 1, 0)):
-        assert tails.drop_normal(returns, np.full(4, at)).mean == expected
+    for at in (returns.mean() + 1, returns.mean() - 1):
+        assert np.isnan(tails.drop_normal(returns, np.full(4, at)).mean)
+
+
+def test_a_share_of_no_drops_still_has_an_upper_end(draw):
+    # 0 of 64: the exact interval reaches 1 − .025^(1/64) = .056
+    returns = 10 + draw.normal(size=(64, E))
+    found = tails.drop(returns, draw.normal(size=50))
+    assert found.mean == found.low == 0
+    assert found.high == pytest.approx(1 - 0.025**(1 / 64))
 
 
 def test_updates_not_computed_are_left_out_and_too_few_give_nan(draw):

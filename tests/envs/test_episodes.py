@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfpg import seeds
+from tfpg.envs.episodes import EpisodeSampler
 from tfpg.envs.make import describe, make
 from tfpg.errors import UserError
 
@@ -134,3 +135,122 @@ def test_compiled_once_over_many_calls(episode_sampler):
     for k in range(20):
         one.run(by_point, 3, k, tf.fill([3], float(k) / 20))
     assert one.traces == 1
+
+
+# --- points of their own, points that leave -------------------------------------------------------------------------
+
+
+def test_each_point_can_have_seeds_and_noise_of_its_own(episode_sampler):
+    # point k of three as it is alone, with its own row of seeds and its own words of noise
+    table = [seeds.environments(0, "landscape_environments", 3, k) for k in range(3)]
+    words, gains = [[1, 2], [3, 4], [1, 2]], tf.constant([0.5, 0.5, -1.0])
+    together = EpisodeSampler(describe("Hopper-v5"), table, 3)
+    found = together.run(by_point, 7, words, gains)
+    together.close()
+    for point in range(3):
+        one = EpisodeSampler(describe("Hopper-v5"), table[point])
+        assert_equal([array[0] for array in one.run(by_point, 7, words[point], gains[point:point + 1])],
+                     [array[point] for array in found])
+        one.close()
+    assert len(np.unique(found.returns)) == 21
+    shared = episode_sampler("Hopper-v5", 3, 2)
+    same, other = shared.run(by_point, 7, [[1, 2], [1, 2]], gains[:2]), shared.run(by_point, 7, [[1, 2], [3, 4]], gains[:2])
+    np.testing.assert_array_equal(same.returns[0], same.returns[1])
+    np.testing.assert_array_equal(other.returns[0], same.returns[0])
+    assert (other.returns[1] != same.returns[1]).all()
+
+
+def test_rows_of_seeds_that_are_not_one_a_point_are_refused():
+    with pytest.raises(ValueError, match="2 rows of seeds for 3 points"):
+        EpisodeSampler(describe("TfpgDrift-v0"), [[1, 2], [3, 4]], 3)
+
+
+def test_points_that_have_played_leave_and_change_nothing_for_the_others(episode_sampler):
+    # One environment a point and noise of its own: the points end at different steps.
+    seen, gains = [], tf.constant([-3.0, 0.1, 3.0, 1.0])
+
+    def watched(obs, noise, gain):
+        tf.py_function(lambda count: seen.append(int(count)), [tf.shape(obs)[0]], [])
+        return by_point(obs, noise, gain)
+
+    found = episode_sampler("Hopper-v5", 1, 4).run(watched, 2, [[k] for k in range(4)], gains)
+    steps = np.sort(found.lengths.sum(axis=1))
+    assert len(np.unique(steps)) > 1
+    # at step t those play that have more than t steps to play
+    assert seen == [int((steps > t).sum()) for t in range(steps[-1])]
+    for point in range(4):
+        alone = episode_sampler("Hopper-v5", 1).run(by_point, 2, [point], gains[point:point + 1])
+        assert_equal([array[0] for array in alone], [array[point] for array in found])
+
+
+def test_a_call_may_have_fewer_points_than_there_is_room_for(episode_sampler):
+    four, gains = episode_sampler("Hopper-v5", 3, 4), tf.constant([0.5, -1.0, 2.0, 0.1])
+    whole = four.run(by_point, 6, 5, gains)
+    for count in (1, 3, 4, 2):
+        part = four.run(by_point, 6, 5, gains[:count])
+        assert_equal(part, [array[:count] for array in whole])
+    assert four.traces == 1
+    for wrong in ((tf.zeros(5),), (tf.zeros(2), tf.zeros(3))):
+        with pytest.raises(ValueError, match="for at most 4 points"):
+            four.run(lambda obs, noise, *gains: noise, 6, 5, *wrong)
+
+
+# --- the transitions ------------------------------------------------------------------------------------------------
+
+
+def trajectories_of(sampler, act, episodes, *arguments, **options):
+    """Collected and run: two lists by point."""
+    collected = sampler.collect(act, episodes, 5, *arguments, **options)
+    return collected, sampler.run(act, episodes, 5, *arguments, **options)
+
+
+@pytest.mark.parametrize(("env", "act", "options"), [
+    ("Hopper-v5", noisy, {}), ("CartPole-v1", sampled, {"noise_kind": "gumbel"}),
+    ("TfpgCounter-v0", idle, {"max_steps": 6, "noise_kind": None})])
+def test_the_transitions_sum_to_the_returns_and_lengths(env, act, options, episode_sampler):
+    collected, results = trajectories_of(episode_sampler(env, 3, 2), act, 8, **options)
+    for point, trajectory in enumerate(collected):
+        assert [x.shape[:2] for x in trajectory] == [(results.lengths[point].sum(), 1)] * 7
+        last = np.cumsum(results.lengths[point]) - 1
+        first = np.concatenate([[0], last[:-1] + 1])
+        steps = trajectory.episode_step[:, 0]
+        np.testing.assert_array_equal(steps, np.concatenate([np.arange(n) for n in results.lengths[point]]))
+        # rewards are float32, returns sums of float64
+        np.testing.assert_allclose(np.add.reduceat(trajectory.rewards[:, 0].astype(float), first), results.returns[point],
+                                   rtol=1e-6)
+        # an episode ends where it ends, and is not marked where max_steps cut it
+        ended = (trajectory.terminated | trajectory.truncated)[:, 0]
+        np.testing.assert_array_equal(ended[last], ~results.cut[point])
+        assert ended.sum() == (~results.cut[point]).sum()
+        # each state is the successor of the one before it
+        inside = np.setdiff1d(np.arange(len(steps)), first)
+        np.testing.assert_array_equal(trajectory.obs[inside], trajectory.successors[inside - 1])
+
+
+def test_the_transitions_hold_what_the_policy_saw_and_did(episode_sampler):
+    # elementwise act: its actions can be computed again from the observations; Drift: s' = s + a + noise
+    gains = tf.constant([0.5, -1.0])
+    collected = episode_sampler("TfpgDrift-v0", 2, 2).collect(
+        lambda obs, noise, gain: gain[:, None, None] * obs + 0 * noise, 5, 5, gains)
+    for trajectory, gain in zip(collected, gains.numpy(), strict=True):
+        np.testing.assert_array_equal(trajectory.actions, gain * trajectory.obs)
+        assert [x.dtype for x in trajectory] == [np.float32] * 3 + [bool] * 2 + [np.float32, np.int32]
+        np.testing.assert_allclose(trajectory.rewards, trajectory.successors.sum(-1), rtol=1e-5, atol=1e-5)
+
+
+def test_collecting_in_parts_is_collecting_at_once(episode_sampler):
+    one = episode_sampler("Hopper-v5", 3, 2)
+    whole = one.collect(noisy, 7, 5)
+    parts = [one.collect(noisy, count, 5, first_episode=first) for first, count in ((0, 2), (2, 5))]
+    for point in range(2):
+        assert_equal([np.concatenate(columns) for columns in zip(parts[0][point], parts[1][point], strict=True)], whole[point])
+
+
+@pytest.mark.parametrize(("env", "act", "kind"), [("Hopper-v5", noisy, "normal"), ("CartPole-v1", sampled, "gumbel")])
+def test_no_episodes_have_no_transitions_but_their_shapes(env, act, kind, episode_sampler):
+    sampler = episode_sampler(env, 2, 2)
+    none, some = (sampler.collect(act, count, 5, noise_kind=kind) for count in (0, 1))
+    assert len(none) == 2
+    for empty, full in zip(none, some, strict=True):
+        assert [(x.shape[1:], x.dtype) for x in empty] == [(x.shape[1:], x.dtype) for x in full]
+        assert len(empty.obs) == 0

@@ -278,6 +278,17 @@ def test_a_comparison_of_different_policies_or_updates_is_refused(theirs, named)
         landscapes.comparison(returns(xs=SMALL), surrogates(xs=SMALL, **theirs))
 
 
+def test_a_comparison_keeps_apart_two_steps_of_equally_many_pairs():
+    alike = {"xs": SMALL, "updates": (2048, 2048), "kinds": ("stored", "recomputed")}
+    said = words(landscapes.comparison(returns(**alike), surrogates(**alike)))
+    assert "The run's own step from 2,048 pairs" in said and "Recomputed step from 2,048 pairs" in said
+
+
+def test_a_given_step_has_no_number_of_pairs():
+    said = words(landscapes.surface(returns(xs=SMALL, updates=(0,), kinds=("given",))))
+    assert "Given step" in said and "0 pairs" not in said.split("Given step")[1][:20]
+
+
 @pytest.mark.parametrize("draw", [landscapes.surface, landscapes.concentration, lines.slices, lines.film])
 def test_another_kind_of_result_is_refused_by_name(draw):
     with pytest.raises(UserError, match="has no variable mean_return"):

@@ -101,7 +101,7 @@ class ForeignProbe:
             "env_args": str(dict(self.task.env_args)), **self.metadata, **option,
             "theta": "theta" if np.array_equal(given, self.theta) else "given",
             "theta_norm": float(np.linalg.norm(given)), "theta_sha256": hashlib.sha256(given.tobytes()).hexdigest(),
-            "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(), "tensorflow": tf.__version__,
+            "function_sha256": probe.function_hash(self), **probe.computed_by(),
         }
 
     def _actions(self) -> tf.TensorSpec:

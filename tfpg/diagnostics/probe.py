@@ -21,6 +21,7 @@ from tfpg.envs.make import Task, describe
 from tfpg.errors import UserError
 from tfpg.models import policy
 from tfpg.numerics.flat import Layout
+from tfpg.run_directory import versions
 from tfpg.types import Batch, Normaliser, Slots, Tensor, Trajectory
 
 
@@ -155,9 +156,30 @@ def provenance(probe: Probe, theta: Tensor | None = None) -> dict[str, Any]:
         "normaliser_sha256": metadata["normaliser_sha256"],
         "theta": next((name for name, vector in names.items() if np.array_equal(vector, theta)), "given"),
         "theta_norm": float(np.linalg.norm(theta)), "theta_sha256": hashlib.sha256(theta.tobytes()).hexdigest(),
-        "intra_op_threads": probe.config.runtime.intra_op_threads,
-        "tensorflow": tf.__version__,
+        "function_sha256": function_hash(probe), **computed_by(),
     }
+
+
+def function_hash(subject: Subject) -> str:
+    """SHA-256 of what the policy is as a function of θ and s, by its answers on made-up observations at two θ: networks that
+    differ in an activation or a normaliser differ here, also where their parameters are equal."""
+    draw = np.random.default_rng(0)
+    obs = draw.normal(size=(16, subject.task.obs_size)).astype(np.float32)
+    theta = np.asarray(subject.theta, np.float32)
+    other = theta + draw.normal(scale=0.1, size=theta.shape).astype(np.float32)
+    total = hashlib.sha256()
+    for at in (theta, other):
+        pi = subject.pi(tf.constant(at), tf.constant(obs))
+        for answer in (pi.mode(), pi.entropy()):
+            total.update(np.ascontiguousarray(answer).tobytes())
+    return total.hexdigest()
+
+
+def computed_by() -> dict[str, Any]:
+    """What else changes bits: TensorFlow as it was started, and the libraries that step and draw."""
+    found = versions()
+    return {"intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+            **{name: found[name] for name in ("tensorflow", "numpy", "gymnasium", "envpool", "mujoco") if name in found}}
 
 
 def _check_task(contents: snapshot.Contents, task: Task) -> None:

@@ -26,8 +26,8 @@ def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
     encoding = {name: {"fletcher32": True, "dtype": "S1"} if variable.dtype.kind in "OUS" else {"fletcher32": True}
                 for name, variable in dataset.variables.items()}
     storage.make_directory(path.absolute().parent)
-    with storage.atomically(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+    # In memory first: on a full disk HDF5 fails in destructors, and can end the process.
+    storage.write_bytes(path, bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding)))
     return path
 
 

@@ -16,7 +16,7 @@ import scipy.stats
 from scipy.special import ndtr
 
 from tfpg.diagnostics.estimates import Estimate, student, unpaired_differences
-from tfpg.diagnostics.resampling import RESAMPLES, TAILS
+from tfpg.diagnostics.resampling import CONFIDENCE, RESAMPLES, TAILS
 from tfpg.errors import UserError
 
 
@@ -101,17 +101,25 @@ def cvar_shrunken(returns: np.ndarray, share: float = 0.1) -> Estimate:
 def drop(returns: np.ndarray, centre: np.ndarray) -> Estimate:
     """Share of the updates whose mean return lies below the centre's; half of those that equal it.
 
-    Episode noise draws it towards ½. Interval: percentile bootstrap over updates and over the centre's episodes.
+    Episode noise draws it towards ½. Interval: percentile bootstrap over updates and over the centre's episodes, joined
+    with the exact binomial one (Clopper & Pearson 1934): where no update of many is below, the bootstrap says 0 to 0.
     Args: returns: [U, E]. centre: [M₀]. Returns: Estimate [], count U."""
-    return _bootstrapped(returns, centre, lambda means, noise, at: _below(means, at[..., np.newaxis]).mean(-1))
+    found = _bootstrapped(returns, centre, lambda means, noise, at: _below(means, at[..., np.newaxis]).mean(-1))
+    count = int(found.count)
+    if count < 1 or not np.isfinite(found.mean):
+        return found
+    below = float(found.mean) * count
+    ends = [scipy.stats.binomtest(int(whole), count).proportion_ci(CONFIDENCE) for whole in (np.floor(below), np.ceil(below))]
+    return found._replace(low=np.minimum(found.low, ends[0].low), high=np.maximum(found.high, ends[1].high))
 
 
 def drop_normal(returns: np.ndarray, centre: np.ndarray) -> Estimate:
     """Probability that an update's true return lies below the centre's, if the gains are normal.
 
-        P = Φ((J − R̄) / √between);  where no variance is left: 0, ½ or 1
+        P = Φ((J − R̄) / √between)
 
-    Interval as of `drop`. Args: returns: [U, E]. centre: [M₀]. Returns: Estimate [], count U."""
+    NaN where no variance is left (between ≤ 0): noise hides what a normal law could be fitted to. Interval: percentile
+    bootstrap as of `drop`. Args: returns: [U, E]. centre: [M₀]. Returns: Estimate [], count U."""
 
     def probability(means: np.ndarray, noise: np.ndarray, at: np.ndarray) -> np.ndarray:
         between, middle = _between(means, noise), means.mean(-1)
@@ -120,7 +128,10 @@ def drop_normal(returns: np.ndarray, centre: np.ndarray) -> Estimate:
         found = np.where(between > 0, smooth, _below(middle, at))
         return np.where(np.isnan(between), np.nan, found)  # one episode of each update: the noise is not known
 
-    return _bootstrapped(returns, centre, probability)
+    found = _bootstrapped(returns, centre, probability)
+    if len(_known(returns)) > 1 and not _between(*_updates(returns)) > 0:
+        return found._replace(**dict.fromkeys(("mean", "stderr", "low", "high"), np.array(np.nan)))
+    return found
 
 
 def _known(returns: np.ndarray) -> np.ndarray:

@@ -41,9 +41,9 @@ def described(dataset: xr.Dataset) -> str:
 
 
 def step(label: str, pairs: float) -> str:
-    """A step by its label and the pairs behind it, where they are known."""
+    """A step by its label and the pairs behind it, where they are known. Args: pairs: NaN or 0 where they are not."""
     words = "the run's own step" if label == "stored" else f"{label} step"
-    return f"{words} from {pairs:,.0f} pairs" if np.isfinite(pairs) else words
+    return f"{words} from {pairs:,.0f} pairs" if np.isfinite(pairs) and pairs else words
 
 
 def sentence(words: str) -> str:

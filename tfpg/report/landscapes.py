@@ -91,7 +91,7 @@ def concentration(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
     sizes = [dataset.isel(size=index) for index in range(dataset.sizes["size"])]
     shown = [fields.of_return(each) for each in sizes]
     scale = planes.scale_of(shown)
-    ordered = "ordering" in dataset
+    ordered = "ordering" in dataset and bool(np.isfinite(dataset["ordering"].values).any())
     figure = sheets.blank(6.3 + 2.9 * ordered, width=max(7.0, 3.3 * len(sizes)))
     strips = sheets.rows(figure, ["", ""] if ordered else [""], [6.3, 2.9] if ordered else None)
     grid = strips[0].add_gridspec(2, len(sizes))
@@ -112,7 +112,9 @@ def concentration(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
 
 
 def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
-    """How often two points are ordered rightly: by sample size, and by how far apart their true returns are."""
+    """How often two points are ordered rightly: by sample size, and by how far apart they are. A sample that is too large
+    for the reference is left out."""
+    dataset = dataset.isel(size=np.isfinite(dataset["ordering"].values))
     gaps = fields.array(dataset, "ordering_by_gap", "size", "gap")
     left = strip.add_subplot(1, 2 if gaps is not None else 1, 1)
     size = np.asarray(dataset["size"], np.float64)
@@ -125,7 +127,7 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
     left.xaxis.set_minor_locator(NullLocator())
     left.set_xlabel("pairs a point (nominal)", fontsize=sheets.MEDIUM)
     left.set_ylabel("probability of the right order", fontsize=sheets.MEDIUM)
-    left.set_title("Points whose order the reference half knows", fontsize=sheets.MEDIUM)
+    left.set_title("Points whose order the reference knows", fontsize=sheets.MEDIUM)
     drawn = [left]
     if gaps is not None:
         drawn.append(strip.add_subplot(1, 2, 2))
@@ -134,7 +136,7 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
                  for shade, row in zip(shades, gaps, strict=True)]
         drawn[1].legend(lines, [f"{each:,.0f} pairs" for each in size], fontsize=sheets.SMALL, frameon=False,
                         loc="lower right", bbox_to_anchor=(1, 0.18))
-        drawn[1].set_xlabel("difference of their true returns", fontsize=sheets.MEDIUM)
+        drawn[1].set_xlabel("difference of their returns in the reference", fontsize=sheets.MEDIUM)
         drawn[1].set_title("By how far apart they are", fontsize=sheets.MEDIUM)
     for axes in drawn:
         for level, name in ((_CHANCE, "chance, .5"), (_SURE, ".95")):
@@ -156,14 +158,14 @@ def _row_title(update: xr.Dataset, field: Field, pool: str | None = None) -> str
 
 
 def _matched(returns: xr.Dataset, surrogates: xr.Dataset) -> list[tuple[xr.Dataset, xr.Dataset]]:
-    """The updates that both have, by the pairs behind the step; one that is not named matches one that is not."""
-    left, right = ({fields.scalar(each, "update"): each for each in fields.updates(dataset)}
+    """The updates that both have, by kind and pairs of the step; one that is not named matches one that is not."""
+    left, right = ({(fields.scalar(each, "update"), fields.kind(each)): each for each in fields.updates(dataset)}
                    for dataset in (returns, surrogates))
-    if len(left) == len(right) == 1 and not np.isfinite([*left, *right]).all():
+    if len(left) == len(right) == 1 and not np.isfinite([pairs for pairs, _ in (*left, *right)]).all():
         return list(zip(left.values(), right.values(), strict=True))
     both = [update for update in left if update in right]
     if not both:
-        names = [", ".join(f"{update:,.0f}" for update in side) for side in (left, right)]
+        names = [", ".join(f"{pairs:,.0f}" for pairs, _ in side) for side in (left, right)]
         raise UserError(f"return and surrogate share no update: {names[0]} pairs against {names[1]}.")
     return [(left[update], right[update]) for update in both]
 
