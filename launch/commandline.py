@@ -15,7 +15,7 @@ import textwrap
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from absl import app, flags
 
@@ -46,6 +46,12 @@ def load_preset(name: str, env: str) -> Config:
     if name not in presets():
         raise UserError(f"there is no preset algo={name}: {nearest(name, presets())}")
     return importlib.import_module(f"{_PACKAGE}.{name}").config(env)
+
+
+def configuration(name: str) -> types.ModuleType:
+    """A module of configs/ by its name, ours whatever else is called configs."""
+    _configs()
+    return importlib.import_module(f"{_PACKAGE}.{name}")
 
 
 def _configs() -> types.ModuleType:
@@ -83,6 +89,26 @@ def _flag_settings() -> Iterator[Setting]:
     return (setting for setting in all_settings() if setting.name != "preset")  # --algo names the preset
 
 
+def define_whole(name: str, default: int | None, words: str, *, low: int = 1, high: int | None = None,
+                 values: flags.FlagValues) -> None:
+    """A launcher's own flag for a whole number; 1e6 is one."""
+    parser = _Whole(lower_bound=low, upper_bound=high)
+    flags.DEFINE(parser, name, default, words, flag_values=values, serializer=flags.ArgumentSerializer())
+
+
+class _Whole(flags.IntegerParser):
+    """Takes 2048, 100_000 and 1e6."""
+
+    def convert(self, argument):
+        try:
+            number = float(argument)
+        except ValueError:
+            number = float("nan")
+        if not number.is_integer():
+            raise ValueError(f"{argument} is not a whole number")
+        return int(argument) if isinstance(argument, int) else int(number)
+
+
 class _Text(flags.ArgumentParser):
     """Takes the text as it stands."""
 
@@ -106,7 +132,7 @@ def run(body: Body, argv: list[str] | None = None, *, program: str, about: str, 
         values = flags.FlagValues()
         define(values)
         if any(argument in _HELP for argument in arguments[1:]):
-            _say(sys.stdout, help_text(values, program, about))
+            say(help_text(values, program, about))
             return None
         return _parsed(values, [program, *arguments[1:]])
 
@@ -145,17 +171,17 @@ def _guarded(program: str, action: Callable[[], int]) -> int:
     try:
         return action()
     except UserError as error:
-        _say(sys.stderr, f"{program}: {error}")
+        say(f"{program}: {error}", sys.stderr)
         return 2
     except RunError as error:
-        _say(sys.stderr, f"{program}: {error}")
+        say(f"{program}: {error}", sys.stderr)
         if getattr(error, "hangs", False):  # a thread sits in an environment that never returns: no orderly end
             _flush()
             os._exit(1)
         return 1
     except KeyboardInterrupt as error:
         message = str(error) or "interrupted; what was stored stays, and the same command goes on."
-        _say(sys.stderr, f"{program}: {message}")
+        say(f"{program}: {message}", sys.stderr)
         return 130
 
 
@@ -164,7 +190,9 @@ def _end(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _say(stream, text: str) -> None:
+def say(text: str, stream: TextIO | None = None) -> None:
+    """One line or several on standard output, whatever the terminal can write and however early its reader leaves."""
+    stream = sys.stdout if stream is None else stream
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)

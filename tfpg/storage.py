@@ -342,6 +342,13 @@ def _line_start(file: BinaryIO, end: int) -> int:
     return 0
 
 
+def fingerprint(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, or of a directory's names and files. Errors: UserError when it cannot be read."""
+    with user_errors("read", path):
+        sums = _sums(Path(path))
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()).hexdigest()
+
+
 # Helpers
 
 

@@ -44,7 +44,7 @@ def test_a_linear_function_of_theta_is_a_plane(theta, step, draw):
     np.testing.assert_allclose(found["height"], expected, atol=10 * 2**-24 * np.abs(weights).sum())
     assert found["height"].dims == ("x", "y")
     np.testing.assert_array_equal(found["x"], xs)
-    assert found["x"].attrs["norm"] == pytest.approx(np.linalg.norm(step))
+    assert found["x"].attrs["long_name"] == "steps of the algorithm"
 
 
 def test_several_numbers_at_once_keep_their_names(theta, step):
@@ -75,34 +75,24 @@ GRIDS = [
     (4, -100, 100), (5, 0.5, 2), (5, 0.99, 1.01), (7, -3, -1), (3, 0, 1000), (3, -1000, 1)]
 
 
-@pytest.mark.parametrize(("points", "low", "high"), GRIDS)
-def test_grids_hold_their_ends_too(points, low, high):
-    coordinates = plane.grid(points, low, high)
-    assert (coordinates[0], coordinates[-1]) == (low, high)
-
-
-@pytest.mark.parametrize(("points", "low", "high"), [(3, -1, 3), (2, 0, 1), (3, -100, 100)])
-def test_a_grid_that_cannot_hold_its_ends_zero_and_one_is_refused(points, low, high):
-    with pytest.raises(UserError, match=f"points={points} is too few"):
-        plane.grid(points, low, high)
-
-
-@pytest.mark.parametrize(("points", "low", "high"), GRIDS)
-def test_grids_hold_zero_and_one_where_the_extent_does_and_ascend(points, low, high):
+@pytest.mark.parametrize(("points", "low", "high"), [
+    (21, 0, 3), (9, 0, 3), (20, -1, 3), (21, -1, 3), (4, -1, 3), (3, 0, 1), (4, -0.001, 1.001), (13, -2, 2), (50, -0.3, 7.77),
+    (4, -100, 100), (5, 0.5, 2), (5, 0.99, 1.01), (7, -3, -1), (3, 0, 1000), (3, -1000, 1), (5, -0.5, 0.5), (4, -1e-9, 1e9)])
+def test_grids_hold_their_ends_zero_and_one_where_the_extent_does_and_ascend(points, low, high):
     coordinates = plane.grid(points, low, high)
     assert len(coordinates) == points
     assert (np.diff(coordinates) > 0).all()
-    assert low <= coordinates[0] and coordinates[-1] <= high
+    assert (coordinates[0], coordinates[-1]) == (low, high)
     for special in (0.0, 1.0):
         assert (special in coordinates) == (low <= special <= high)
-    # what was not moved is evenly spaced, and nothing moves by more than the way to the second nearest point
-    moved = np.abs(coordinates - np.linspace(low, high, points))
-    assert (moved > 0).sum() <= 2 or np.allclose(moved, 0)
-    assert moved.max() <= 1.5 * (high - low) / (points - 1)
+    # all but two are evenly spaced
+    assert np.isin(coordinates, np.linspace(low, high, points)).sum() >= points - 2
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    ((5, 1, 1), r"the extent 1,1 is empty"), ((5, 3, -1), r"the extent 3,-1 is empty"), ((2, 0, 3), r"points=2 is too few")])
+    ((5, 1, 1), r"the extent 1,1 is empty"), ((5, 3, -1), r"the extent 3,-1 is empty"),
+    ((2, 0, 3), r"points=2 is too few for the extent 0,3: 0, 1, 3 make 3"), ((3, -1, 3), r"-1, 0, 1, 3 make 4"),
+    ((2, 2, 3), r"2, 3 and one more make 3")])
 def test_a_bad_grid_is_refused_in_a_sentence(arguments, sentence):
     with pytest.raises(UserError, match=sentence):
         plane.grid(*arguments)

@@ -57,6 +57,9 @@ def later(origin: Probe, path: str | os.PathLike) -> Later:
     if np.shape(theta) != np.shape(origin.theta):
         raise UserError(f"{path} has {np.size(theta)} parameters, the policy at the origin {np.size(origin.theta)}: "
                         "choose an iteration of the same run.")
+    if np.shape(moments.mean) != (origin.task.obs_size,):
+        raise UserError(f"{path} was made for observations of size {np.size(moments.mean)}, the policy at the origin for size "
+                        f"{origin.task.obs_size}: choose an iteration of the same run.")
     if not origin.config.code_level.observation_normalisation:
         expressed = np.asarray(theta, np.float32)
     else:

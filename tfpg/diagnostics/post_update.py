@@ -55,7 +55,8 @@ def distribution(
         "cosine": ("repeat", _cosines(made), {"long_name": "of each step with the mean of the others"}),
     }
     for name, number in numbers.items():
-        variables |= estimate(name, number, ("one",), (1,), "episodes" if name == "centre_return" else "updates", **REWARD)
+        units = {"units": "1"} if name.startswith("drop") else REWARD
+        variables |= estimate(name, number, ("one",), (1,), "episodes" if name == "centre_return" else "updates", **units)
     variables |= {f"variance_{name}": ("one", np.array([getattr(components, name)]), {"units": "reward²"})
                   for name in ("between", "low", "high", "within")}
     coordinates = {"repeat": np.arange(repeats), "episode": np.arange(episodes), "centre_episode": np.arange(len(centre))}

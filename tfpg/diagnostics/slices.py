@@ -78,7 +78,9 @@ def slices(subject: Subject, directions: Mapping[str, np.ndarray], ts: np.ndarra
 def slice_surrogates(probe: Probe, directions: Mapping[str, np.ndarray], ts: np.ndarray, pools: Mapping[str, Pairs]) -> xr.Dataset:
     """The surrogate on the same lines. Args: as of `slices`; pools: by name. Returns: dims pool, objective, direction, t."""
     measures = {name: Surrogate(probe, pairs) for name, pairs in pools.items()}  # compiled once for all lines
-    found = [landscapes.surrogates(probe, line(probe.theta, direction, ts), measures) for direction in directions.values()]
+    # the directions themselves are variables of `slices`
+    found = [landscapes.surrogates(probe, line(probe.theta, direction, ts), measures).drop_vars("t_direction", errors="ignore")
+             for direction in directions.values()]
     return xr.concat(found, "direction", data_vars=[name for name in found[0].data_vars if "t" in found[0][name].dims],
                      combine_attrs="drop_conflicts", join="override").assign_coords(direction=np.arange(len(found)))
 

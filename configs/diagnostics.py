@@ -1,0 +1,41 @@
+"""How much do the instruments look at? Scales by name: smoke to see that it works, small for a laptop's evening, paper as
+published and larger. Times are for Hopper on an idle machine."""
+
+from typing import NamedTuple
+
+
+class Landscape(NamedTuple):
+    """Budgets of launch.landscape; pairs are nominal: episodes are fixed from the mean length at the origin."""
+
+    points: int  # of each axis of a surface
+    extent: tuple[float, float]  # of both axes, in steps and in random directions
+    pairs: int  # of each point of the return surface
+    concentration: tuple[int, ...]  # sample sizes, pairs of each point
+    slice_points: int
+    slice_extent: tuple[float, float]
+    slice_pairs: int  # of each point of a slice
+    directions: int  # random ones that the step is compared with
+    end_pairs: int  # of θ_k and of θ_k + step, for their difference
+    update_pairs: tuple[str, ...]  # the steps looked at: the stored one, and recomputed ones by their number of pairs
+    heldout_pairs: int  # that the surrogate is measured on besides the update's own
+    repeats: int  # independent updates from the checkpoint
+    repeat_episodes: int  # of each of them
+
+
+LANDSCAPES = {
+    # about a minute on two cores, start-up included
+    "smoke": Landscape(
+        points=5, extent=(0, 3), pairs=1_000, concentration=(200, 1_000), slice_points=5, slice_extent=(-1, 3),
+        slice_pairs=1_000, directions=16, end_pairs=10_000, update_pairs=("stored", "8192"), heldout_pairs=4_096,
+        repeats=8, repeat_episodes=8),
+    # an hour a policy on two cores, most of it slices
+    "small": Landscape(
+        points=9, extent=(0, 3), pairs=20_000, concentration=(2_000, 6_000, 20_000), slice_points=13, slice_extent=(-1, 3),
+        slice_pairs=100_000, directions=16, end_pairs=500_000, update_pairs=("stored", "100000"), heldout_pairs=20_000,
+        repeats=64, repeat_episodes=16),
+    # a day and a half a policy on two cores
+    "paper": Landscape(
+        points=21, extent=(0, 3), pairs=1_000_000, concentration=(2_000, 20_000, 100_000), slice_points=21,
+        slice_extent=(-1, 3), slice_pairs=1_000_000, directions=16, end_pairs=10_000_000,
+        update_pairs=("stored", "1000000"), heldout_pairs=100_000, repeats=256, repeat_episodes=32),
+}

@@ -1,0 +1,214 @@
+"""python -m launch.landscape --policy=DIR …: the ground that an algorithm walks on, as it is and as the algorithm sees it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from launch import commandline, policies, surveyplan
+from launch.surveyplan import CHOICES, NEEDS_TRAINING, SURFACES, Plan
+from tfpg import settings, storage
+from tfpg.errors import UserError, nearest
+
+ABOUT = ("Landscapes of saved policies: the true return and the surrogate over the algorithm's step and random directions, "
+         "at several sample sizes, with intervals. Announces its cost, shows progress, goes on after a kill, and gives "
+         "the same numbers again.")
+FOREIGN = ("env", "env_args", "endpoint", "log_std", "normaliser")  # how a policy of other code is read
+STEPS = ("taken", "proposed")
+
+
+def define(values: flags.FlagValues) -> None:
+    """The launcher's flags."""
+    text, whole = flags.DEFINE_string, commandline.define_whole
+
+    def number(name: str, words: str, low: int = 1) -> None:
+        whole(name, None, f"{words}; default by --scale: {_by_scale(name)}", low=low, values=values)
+
+    flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; may be given "
+                              "several times; policies of other code (.keras files too) need --env", flag_values=values)
+    text("scale", "small", f"budgets: {' | '.join(_scales())} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
+         "minute, an hour, a day and a half", flag_values=values)
+    text("surface", None, f"which of {','.join(SURFACES)}; default all that the policy allows (film needs --to)",
+         flag_values=values)
+    text("points", None, f"points of the surface's axes, N or NX,NY; default by --scale: {_by_scale('points')}",
+         flag_values=values)
+    text("extent", None, "ends of the axes, LOW,HIGH or XLOW,XHIGH,YLOW,YHIGH, in steps and random directions, for example "
+         f"--extent=-1,3; default by --scale: {_by_scale('extent')}", flag_values=values)
+    text("norm", "paper", "what 1 means on the random axis: paper (norm 2), step (the step's norm), filter (each unit's own "
+         "norm), kl (the step's mean KL)", flag_values=values)
+    number("pairs", "nominal pairs of each point of the return surface")
+    text("sizes", None, "sample sizes of the concentration panels, nominal pairs a point, ascending; default by --scale: "
+         f"{_by_scale('concentration')}", flag_values=values)
+    number("slice_points", "points of a slice", 3)
+    text("slice_extent", None, f"ends of the slices, LOW,HIGH, in steps; default by --scale: {_by_scale('slice_extent')}",
+         flag_values=values)
+    number("slice_pairs", "nominal pairs of each point of a slice")
+    number("directions", "random directions that the step is compared with")
+    number("end_pairs", "nominal pairs of θ_k and of θ_k + step, for their difference")
+    text("update_pairs", None, "steps to look at: stored, and numbers of pairs that the update is recomputed from, for example "
+         f"stored,2000,1000000; default by --scale: {_by_scale('update_pairs')}", flag_values=values)
+    text("minibatches", CHOICES["minibatches"][0], "PPO's, where an update is recomputed from other numbers of pairs: "
+         f"{' | '.join(CHOICES['minibatches'])} as in training", flag_values=values)
+    number("heldout_pairs", "pairs that the surrogate is measured on besides the update's own", 2)
+    number("repeats", "independent updates from the checkpoint", 2)
+    number("repeat_episodes", "episodes of each of them, at least 8", 8)
+    text("step", STEPS[0], "taken | proposed (before TRPO's line search), a second policy of the same make, or a file with a "
+         "direction (.npy)", flag_values=values)
+    text("to", None, "a later policy or iterate (runs/…/iterates/000300.npz): the way there is surface film", flag_values=values)
+    text("noise", CHOICES["noise"][0], "random numbers of surfaces and slices: common to all points, or independent; the "
+         "concentration panels are always independent", flag_values=values)
+    whole("seed", 0, "seed of directions, start states and noise", low=0, high=2**32 - 1, values=values)
+    whole("max_steps", None, "cuts episodes after so many steps; default the task's time limit, or 1000 where it has none",
+          values=values)
+    flags.DEFINE_bool("dry_run", False, "only says what it would cost, after a first look of 128 episodes", flag_values=values)
+    text("output", None, "directory of the results, for several policies one below it for each; default "
+         "diagnostics/landscapes/<iteration>-<scale> of the policy's run, or landscapes/… of the current directory for a "
+         "policy that lies elsewhere", flag_values=values)
+    text("env", None, "task of a policy that other code wrote; ours name their own", flag_values=values)
+    text("env_args", None, "its keyword arguments, as JSON", flag_values=values)
+    text("endpoint", None, "the endpoint of a SavedModel of other code that gives distribution parameters; default "
+         "parameters, serve, serving_default or __call__, whichever there is", flag_values=values)
+    flags.DEFINE_float("log_std", None, "log standard deviation where a policy of other code gives the mean alone",
+                       flag_values=values)
+    text("normaliser", None, "file (.npz) with mean, std and perhaps clip of the observations that a policy of other code "
+         "expects", flag_values=values)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; in process where `argv` is given. Returns the exit code."""
+    return commandline.run(body, argv, program="launch.landscape", about=ABOUT, define=define)
+
+
+def body(values: flags.FlagValues) -> int:
+    """All that can be refused without TensorFlow first; then the surveys."""
+    paths = [policies.named(given) for given in values["policy"].value or [None]]
+    plan, surfaces = _plan(values), _surfaces(values)
+    others = [path for path in paths if policies.is_foreign(path)]
+    foreign = _foreign(values, others)
+    if others:
+        _check_foreign(others[0], plan, surfaces, values)
+    runtimes = {policies.runtime_of(path) for path in paths if path not in others} or {policies.runtime_of(paths[0])}
+    if len(runtimes) > 1:
+        raise UserError("the policies were trained with different runtime settings, which change every bit: look at them one "
+                        "command each.")
+    runtime = runtimes.pop()
+
+    from tfpg import runtime as start
+
+    start.start(runtime)
+    from launch import surveys
+
+    return surveys.run(paths, plan, surfaces, runtime=runtime, output=values["output"].value,
+                       dry_run=values["dry_run"].value, foreign=foreign)
+
+
+def _plan(values: flags.FlagValues) -> Plan:
+    """The scale with what was given instead. Errors: UserError naming the flag."""
+    scales, name = _scales(), values["scale"].value
+    if name not in scales:
+        raise UserError(f"there is no scale={name}: {nearest(name, scales)}")
+    scale = scales[name]
+    given = {key: values[key].value for key in scale._fields if key in values and values[key].present}
+    budgets = {**scale._asdict(), **given}
+    points, extent, slice_extent = values["points"], values["extent"], values["slice_extent"]
+    budgets["points"] = surveyplan.parse_points(points.value) if points.present else (scale.points,) * 2
+    budgets["extent"] = surveyplan.parse_extent("extent", extent.value, 2) if extent.present else (*map(float, scale.extent),) * 2
+    budgets["slice_extent"] = (surveyplan.parse_extent("slice_extent", slice_extent.value, 1) if slice_extent.present
+                               else tuple(map(float, scale.slice_extent)))
+    if values["sizes"].present:
+        budgets["concentration"] = surveyplan.parse_numbers("sizes", values["sizes"].value)
+    budgets["update_pairs"] = surveyplan.parse_updates(budgets["update_pairs"])
+    others = {key: values[key].value for key in ("minibatches", "norm", "noise", "seed", "max_steps")}
+    step, to = _step(values["step"].value), _later(values["to"].value)
+    sums = {"step_sha256": None if step in STEPS else storage.fingerprint(step),
+            "to_sha256": None if to is None else storage.fingerprint(to)}
+    return Plan(scale=name, step=step, to=to, **sums, **budgets, **others)
+
+
+def _step(given: str) -> str:
+    """taken, proposed, or the absolute path of what else the step is."""
+    if given in STEPS:
+        return given
+    path = _absolute(given)
+    if not given or not path.exists():
+        raise UserError(f"step={given} is neither {' nor '.join(STEPS)}, and there is no file or directory {path}: "
+                        f"{nearest(given, STEPS)}")
+    return os.fspath(policies.named(given, "step"))
+
+
+def _later(given: str | None) -> str | None:
+    return None if given is None else os.fspath(policies.named(given, "to"))
+
+
+def _surfaces(values: flags.FlagValues) -> tuple[str, ...] | None:
+    """What was asked for by name; None: all that the policy allows."""
+    given, to = values["surface"].value, values["to"].value
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    for name in names:
+        if name not in SURFACES:
+            raise UserError(f"there is no surface={name}: {nearest(name, SURFACES)}")
+    if not names:
+        raise UserError(f"surface is empty: choose one of {', '.join(SURFACES)}.")
+    if "film" in names and not to:
+        raise UserError("surface=film needs to know where the film goes: --to=POLICY names a later policy or iterate.")
+    if to and "film" not in names:
+        raise UserError(f"to={to} has no effect on surface={given}: add film, the way there.")
+    return tuple(name for name in SURFACES if name in names)
+
+
+def _foreign(values: flags.FlagValues, others: list[Path]) -> dict[str, Any] | None:
+    """How a policy of other code is to be read; None where there is none.
+
+    Errors: UserError where no task is named for one, and for an option that has nobody to serve."""
+    given = [name for name in FOREIGN if values[name].value is not None]
+    if not others:
+        if given:
+            raise UserError(f"{given[0]} has no effect: the policies were written by tfpg, which stored their task and all else.")
+        return None
+    if values["env"].value is None:
+        raise UserError(f"{others[0]} was not written by tfpg: --env names the task it acts in.")
+    arguments = settings.parse("env_args", tuple, values["env_args"].value) if values["env_args"].value else ()
+    return {**{name: values[name].value for name in FOREIGN}, "env_args": arguments}
+
+
+def _check_foreign(path: Path, plan: Plan, surfaces: tuple[str, ...] | None, values: flags.FlagValues) -> None:
+    """What a policy alone cannot give. Errors: UserError naming the flag that asks for it."""
+    if refused := [name for name in surfaces or () if name in NEEDS_TRAINING]:
+        raise UserError(f"surface={refused[0]} needs the batch and the optimiser's state, which {path} does not carry: choose "
+                        "return, slices or concentration.")
+    if plan.to is not None:
+        raise UserError(f"to={plan.to} follows the film of a run of tfpg, which made no {path}: give --step the second policy.")
+    if plan.step in STEPS:
+        raise UserError(f"{path} carries no step: --step takes a second policy of the same make, or a file with a direction "
+                        "(.npy).")
+    if values["update_pairs"].present and plan.update_pairs != ("stored",):
+        raise UserError(f"update_pairs={values['update_pairs'].value} needs the optimiser's state, which {path} does not carry: "
+                        "leave it away.")
+    if plan.norm == "kl":
+        raise UserError(f"norm=kl needs the states of a training batch, which {path} does not carry: choose norm=step.")
+
+
+def _absolute(path: str) -> Path:
+    return Path(os.path.abspath(Path(path).expanduser()))
+
+
+def _by_scale(field: str) -> str:
+    """What every scale says of a budget, for --help."""
+    scales = {name: getattr(scale, field) for name, scale in _scales().items()}
+    words = {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in scales.items()}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return " | ".join(f"{name} {value}" for name, value in words.items())
+
+
+def _scales() -> dict[str, Any]:
+    return commandline.configuration("diagnostics").LANDSCAPES
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""What do the Datasets of a survey say, in a few lines? Every number with its interval and its sample size."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from launch.moves import described
+from tfpg.diagnostics.estimates import FEW
+from tfpg.diagnostics.probe import Probe, Subject
+
+_POOLS = {"train": "the update's own pairs", "heldout": "held-out pairs"}
+_LABEL = 15  # characters of the column that names the surface
+
+
+def title(subject: Subject) -> str:
+    """Which policy."""
+    if isinstance(subject, Probe):
+        return f"{subject.metadata['preset']} on {subject.task.id}, seed {subject.metadata['seed']}, iteration {subject.iteration}"
+    return f"{subject.path.name} on {subject.task.id}"
+
+
+def report(subject: Subject, found: dict[str, xr.Dataset], width: int | None = None) -> str:
+    """The numbers beside the pictures. Args: width: in characters; None: the terminal's."""
+    lines = ["", f"{title(subject)} (95 % intervals in brackets)"]
+    width = width or min(max(shutil.get_terminal_size((120, 24)).columns, 60), 120)
+    for name, say in (("slices", _slices), ("return", _return), ("surrogate", _surrogate), ("concentration", _concentration),
+                      ("updates", _updates), ("film", _film)):
+        for number, line in enumerate(say(found[name]) if name in found else []):
+            label = f"  {'' if number else name}".ljust(2 + _LABEL)
+            lines += textwrap.wrap(line, width, initial_indent=label, subsequent_indent=" " * (4 + _LABEL))
+    if any("(few)" in line for line in lines):
+        lines.append(f"few: with fewer than {FEW} the intervals can be far too short")
+    return "\n".join(lines)
+
+
+def interval(dataset: xr.Dataset, name: str, digits: int | None = None, **where: Any) -> str:
+    """estimate [low, high]. Args: digits: after the point; None: so many that the interval's width shows two."""
+    values = [float(np.ravel(dataset[name + suffix].isel(where).values)[0]) for suffix in ("", "_low", "_high")]
+    value, low, high = values
+    digits = _digits(high - low) if digits is None else digits
+    if np.isnan(value):
+        return "unknown"
+    if np.isnan(low) or np.isnan(high):
+        return f"{number(value, digits)} [interval unknown]"
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def number(value: Any, digits: int = 1) -> str:
+    """1,234.5; unknown where it is none."""
+    value = float(value)
+    return "unknown" if np.isnan(value) else f"{round(value, digits) + 0:,.{digits}f}"  # + 0: no -0.0
+
+
+def _digits(width: float) -> int:
+    """After the point, for two significant ones of a width."""
+    return int(np.clip(1 - np.floor(np.log10(width)), 0, 4)) if width > 0 and np.isfinite(width) else 1
+
+
+def _episodes(count: Any, of: str = "") -> str:
+    """547 episodes a point, and whether that is few."""
+    return f"{int(count):,} episodes{of}{' (few)' if count < FEW else ''}"
+
+
+def _slices(d: xr.Dataset) -> list[str]:
+    lines = [f"J(θ_k) = {interval(d, 'origin_return', move=0)}, {_episodes(d['origin_return_count'][0])}"]
+    lines += [f"J(θ_k + step) − J(θ_k) = {interval(d, 'end_gain', move=i)}, "
+              f"{described(d['move_kind'].values[i], int(d['move_pairs'][i]))}" for i in range(d.sizes["move"])]
+    slopes = d["slope"].values[1:]
+    digits = _digits(float(d["slope_high"][0] - d["slope_low"][0]))
+    ends = f", {number(slopes.min(), digits)} to {number(slopes.max(), digits)}" if len(slopes) > 1 else ""
+    lines.append(f"slope, reward a step: {interval(d, 'slope', direction=0)} along the step (norm {float(d['norm'][0]):.3g}); along "
+                 f"{len(slopes)} random direction{'s' if len(slopes) > 1 else ''} of that norm {interval(d, 'random_slope', digits)}"
+                 f"{' on average' if ends else ''}{ends}; {_episodes(d['slope_count'][0], ' a point')}")
+    gain = f", {interval(d, 'rank_gain', 0)} by the gain of the full step" if "rank_gain" in d else ""
+    lines.append(f"the step's slope less the others' mean: {interval(d, 'slope_difference')}; among the {1 + len(slopes)} directions "
+                 f"the step ranks {interval(d, 'rank_slope', 0)} by slope (by chance {float(d['rank_slope_chance'][0]):.2f}){gain}")
+    if "rank_correlation_along_step" in d:
+        lines += _beliefs(d)
+    return lines
+
+
+def _beliefs(d: xr.Dataset) -> list[str]:
+    """What the surrogate says of the same lines."""
+    lines = []
+    for i, pool in enumerate(map(str, d["pool"].values)):
+        end = ""
+        if 1.0 in d["t"].values:
+            one = d.sel(t=1.0, objective=d.attrs["optimised"]).isel(direction=0, pool=i)
+            end = f"; at the full step it is {float(one['surrogate']):.4f} ± {float(one['surrogate_stderr']):.4f}"
+        lines.append(f"surrogate on {_POOLS.get(pool, pool)}: rank correlation with the return "
+                     f"{interval(d, 'rank_correlation_along_step', 2, pool=i)} along the step, "
+                     f"{interval(d, 'rank_correlation_all_lines', 2, pool=i)} over all lines{end}")
+    return lines
+
+
+def _return(d: xr.Dataset) -> list[str]:
+    lines = []
+    for i in range(d.sizes["update"]):
+        part = d.isel(update=i)
+        error, alike = (float(part[name].median()) if name in part else np.nan for name in ("mean_return_stderr", "correlation"))
+        lines.append(f"{described(str(part['update_kind'].values), int(part['update']))}: norm {float(part['step_norm']):.3g}"
+                     f"{_kl(part['step_kl'])}, random direction {float(part['random_norm']):.3g}{_kl(part['random_kl'])}; returns "
+                     f"{number(part['mean_return'].min())} to {number(part['mean_return'].max())}, median standard error "
+                     f"{number(error)}, {_episodes(d.attrs['episodes'], ' a point')}, {int(part['pairs'].sum()):,} pairs"
+                     + (f"; median correlation with the centre's episodes {alike:.2f}" if np.isfinite(alike) else ""))
+        if cut := int(part["cut"].sum()):
+            lines.append(f"{cut:,} episodes were cut by --max_steps: their returns are parts")
+    return lines
+
+
+def _kl(value: xr.DataArray) -> str:
+    return f" (mean KL {float(value):.3g})" if np.isfinite(value) else ""
+
+
+def _surrogate(d: xr.Dataset) -> list[str]:
+    lines = []
+    for i in range(d.sizes["update"]):
+        part = d.sel(objective=d.attrs["optimised"]).isel(update=i)
+        for j, pool in enumerate(map(str, d["pool"].values)):
+            values, count = part["surrogate"].isel(pool=j), int(np.ravel(part["surrogate_count"].isel(pool=j))[0])
+            lines.append(f"{described(str(part['update_kind'].values), int(part['update']))}, {count:,} "
+                         f"{'pairs of the update' if pool == 'train' else _POOLS.get(pool, pool)}: {number(values.min(), 3)} to "
+                         f"{number(values.max(), 3)}{_alike(part, j)}")
+    return [*lines, f"the {d.attrs['optimised']} objective; {d.attrs['advantage_norm']}"]
+
+
+def _alike(part: xr.Dataset, pool: int) -> str:
+    """How far this map is the ground's, over the points of the plane."""
+    if "rank_correlation_grid" not in part:
+        return ""
+    return (f"; rank correlation with the return over the {int(part['rank_correlation_grid_count'][pool])} points "
+            f"{interval(part, 'rank_correlation_grid', 2, pool=pool)}")
+
+
+def _concentration(d: xr.Dataset) -> list[str]:
+    lines = []
+    for i, size in enumerate(d["size"].values):
+        line = f"{int(size):,} pairs a point, {_episodes(d['mean_return_count'][i])}: median standard error "
+        line += number(d["mean_return_stderr"].isel(size=i).median())
+        if "agreement" in d and np.isfinite(d["agreement"].values[i]):
+            line += f"; two points ordered as {d.attrs['reference']} order them: {interval(d, 'agreement', 2, size=i)}"
+        if "ordering" in d and np.isfinite(d["ordering"].values[i]):
+            line += f", where those are sure {interval(d, 'ordering', 2, size=i)}"
+        lines.append(line)
+    return lines
+
+
+def _updates(d: xr.Dataset) -> list[str]:
+    spread = [np.sqrt(max(float(d[f"variance_{name}"][0]), 0)) for name in ("between", "within")]
+    repeats, episodes = d.sizes["repeat"], d.attrs["episodes"]
+    gains = (f"{repeats} independent updates{' (few)' if repeats < FEW else ''} of {d.attrs['update_pairs']:,} pairs, {episodes} "
+             f"episodes each: mean gain {interval(d, 'mean_gain')}; mean of the worst {100 * d.attrs['cvar_level']:.0f} % "
+             f"{interval(d, 'cvar')}, episode noise taken out {interval(d, 'cvar_shrunken')}")
+    drops = (f"an update lowers the return with probability {interval(d, 'drop_probability', 2)}, episode noise taken out "
+             f"{interval(d, 'drop_probability_normal', 2)}")
+    spreads = (f"standard deviation between updates {number(spread[0])}, of an episode {number(spread[1])}; cosine of a step with "
+               f"the others' mean {number(d['cosine'].mean(), 2)}")
+    refused = f"; {d.attrs['refused']} of {repeats} updates were refused" if d.attrs["refused"] else ""
+    return [gains, drops, spreads + refused]
+
+
+def _film(d: xr.Dataset) -> list[str]:
+    end = f"gain at its end {interval(d.sel(t=1.0), 'gain')}; " if 1.0 in d["t"].values else ""
+    return [(f"on the way to iteration {d.attrs['to_iteration']}: returns {number(d['mean_return'].min())} to "
+             f"{number(d['mean_return'].max())}, {_episodes(d.attrs['episodes'], ' a point')}; {end}largest action difference of the "
+             f"re-expressed policy {d.attrs['action_difference']:.2g}")]

@@ -1,0 +1,65 @@
+"""Which saved policy does a flag name, how must TensorFlow be started for it, and where do results go?
+
+Shared by every launcher that looks at a policy. Nothing here imports TensorFlow: bad input is answered before its seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tfpg import run_directory, settings, storage
+from tfpg.config import Runtime
+from tfpg.errors import UserError
+
+_OURS = ("metadata.json", "SHA256SUMS")  # what tfpg.snapshot writes beside a SavedModel, and nobody else
+
+
+def named(given: str | None, flag: str = "policy") -> Path:
+    """The path of a policy.
+
+    Args: flag: that names it. Errors: UserError where none is given, for a run in the place of one of its policies, and
+    where there is nothing, or nothing that could be a policy."""
+    if not given:
+        raise UserError(f"which policy? --{flag}=DIR names the directory of a SavedModel, such as runs/…/policies/000450.")
+    path = Path(os.path.abspath(Path(given).expanduser()))
+    if not (path / _OURS[0]).exists() and (path / "policies").is_dir():
+        raise UserError(f"{path} is a run, --{flag} takes one of its policies: {_choose(path / 'policies')}.")
+    if not path.exists():
+        hint = f": {_choose(path.parent)}" if path.parent.name == "policies" and path.parent.is_dir() else ""
+        raise UserError(f"there is no {'file' if path.suffix else 'directory'} {path}{hint}.")
+    if path.is_dir() and not any((path / name).exists() for name in ("saved_model.pb", *_OURS)):
+        raise UserError(f"{path} holds no SavedModel.")
+    return path
+
+
+def is_foreign(policy: Path) -> bool:
+    """Whether other code wrote a policy: as tfpg.diagnostics.foreign.is_foreign says, which needs TensorFlow."""
+    ours = any((policy / name).exists() for name in _OURS)
+    return policy.suffix == ".keras" or (policy / "saved_model.pb").exists() and not ours
+
+
+def runtime_of(policy: Path) -> Runtime:
+    """The thread counts that the policy was trained with: they change the bits, and are fixed when TensorFlow starts."""
+    file = policy / "metadata.json"
+    if not file.exists():
+        return Runtime()  # loading it says what is wrong
+    metadata = storage.read_json(file)
+    try:
+        return settings.from_dict(metadata["settings"]).runtime
+    except (KeyError, TypeError):
+        raise UserError(f"{file} is damaged or of another version: it has no settings.") from None
+
+
+def output(given: str | None, policy: Path) -> Path:
+    """Where results go: what is given, the diagnostics of the policy's run, or the current directory."""
+    if given is not None:
+        return Path(given).expanduser()
+    run = policy.parent.parent
+    if policy.parent.name == "policies" and (run / "config.json").exists():
+        return run_directory.RunDirectory(run).diagnostics
+    return Path.cwd()
+
+
+def _choose(policies: Path) -> str:
+    known = sorted(entry.name for entry in policies.iterdir() if (entry / _OURS[0]).exists())
+    return f"choose one of {', '.join(known)} in {policies}" if known else f"there is none yet in {policies}"

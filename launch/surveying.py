@@ -1,0 +1,224 @@
+"""How is one policy's ground surveyed? Steps and directions first, then an announced number of episodes, then Datasets.
+
+    survey = Survey(subject, plan, surfaces, directory, …)
+    survey.tasks()           what will be played: points and episodes
+    survey.measure("return") → Dataset, stored as return.nc
+
+Everything is named by the plan: episodes that were played before are read, so the same call goes on after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from launch import firstlook
+from launch.moves import Move, Moves, described
+from launch.surveyplan import NEEDS_STEP, Plan
+from tfpg.diagnostics import film, landscapes, plane, post_update, results, returns, slices
+from tfpg.diagnostics.probe import Subject
+
+
+class Task(NamedTuple):
+    """A part of what a surface takes: episodes of points, and pairs that updates and surrogates are made from."""
+
+    surface: str
+    what: str
+    points: int
+    episodes: int = 0  # of each point
+    pairs: int = 0
+
+    @property
+    def total(self) -> int:
+        """Episodes."""
+        return self.points * self.episodes
+
+
+class Survey:
+    """One policy. Args: subject: Probe or ForeignProbe. surfaces: asked for. directory: of the results. threads: of EnvPool.
+
+    Errors: UserError for a step, a later policy or a directory that will not do, before anything is played."""
+
+    def __init__(self, subject: Subject, plan: Plan, surfaces: tuple[str, ...], directory: Path, threads: int):
+        self.subject, self.plan, self.surfaces, self.directory = subject, plan, surfaces, directory
+        self._threads, self._store = threads, returns.Store(directory / "parts")
+        self._progress: returns.Progress = lambda episodes, pairs, seconds: None
+        self.missing = tuple(name for name in surfaces if not (directory / f"{name}.nc").exists())
+        self._made = Moves(subject, plan, threads)
+        self._check()
+        self.pilot = firstlook.look(subject, plan, directory, threads)
+
+    # What will be done
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier session played for it."""
+        return self._store.directory.exists()
+
+    def tasks(self) -> list[Task]:
+        """What the missing surfaces take, in the order in which they do."""
+        steps = [Task("steps", f"update repeated from {int(token):,} pairs", 0, pairs=int(token))
+                 for token in self.plan.update_pairs if token != "stored" and self._needs_step]
+        return steps + [task for surface in self.missing for task in getattr(self, f"_{surface}_tasks")()]
+
+    def cost(self, task: Task) -> float:
+        """Pairs, by the mean length of the first look's episodes."""
+        return task.total * self.pilot.mean_length + task.pairs
+
+    def budgets(self) -> dict[int, int]:
+        """Episodes of each sample size of the concentration panels, ascending."""
+        return {pairs: self.pilot.episodes_for(pairs) for pairs in sorted(self.plan.concentration)}
+
+    def moves(self) -> tuple[Move, ...]:
+        """The steps, each made once. Errors: UserError for a step of norm 0, which spans no plane."""
+        return self._made.all
+
+    @functools.cached_property
+    def later(self) -> film.Later:
+        """The θ that --to names, under this policy's normaliser."""
+        return film.later(self.subject, self.plan.to)
+
+    def _return_tasks(self) -> list[Task]:
+        episodes = self.pilot.episodes_for(self.plan.pairs)
+        return [Task("return", step, self._points, episodes) for step in self._steps]
+
+    def _surrogate_tasks(self) -> list[Task]:
+        return [Task("surrogate", "on held-out pairs too", self._points * len(self._steps), pairs=self.plan.heldout_pairs)]
+
+    def _slices_tasks(self) -> list[Task]:
+        plan, lines = self.plan, 1 + self.plan.directions
+        return [Task("slices", f"the step, {plan.directions} random directions", 1 + lines * (plan.slice_points - 1),
+                     self.pilot.episodes_for(plan.slice_pairs)),
+                Task("slices", "θ_k and θ_k + step", 1 + len(self._steps), self.pilot.episodes_for(plan.end_pairs))]
+
+    def _concentration_tasks(self) -> list[Task]:
+        return [Task("concentration", self._steps[0], self._points, max(self.budgets().values()))]
+
+    def _updates_tasks(self) -> list[Task]:
+        plan, pairs = self.plan, len(self.subject.batch.advantages)
+        return [Task("updates", f"updates of {pairs:,} pairs", plan.repeats, plan.repeat_episodes, plan.repeats * pairs),
+                Task("updates", "θ_k", 1, plan.repeats * plan.repeat_episodes)]
+
+    def _film_tasks(self) -> list[Task]:
+        return [Task("film", f"to iteration {self.later.iteration}", self.plan.slice_points,
+                     self.pilot.episodes_for(self.plan.slice_pairs))]
+
+    @property
+    def _steps(self) -> list[str]:
+        """Every step in words, before it is made."""
+        return [self._made.first.described if token == "stored" else described("recomputed", int(token))
+                for token in self.plan.update_pairs]
+
+    @property
+    def _points(self) -> int:
+        return self.plan.points[0] * self.plan.points[1]
+
+    @property
+    def _needs_step(self) -> bool:
+        return not set(NEEDS_STEP).isdisjoint(self.missing)
+
+    def _check(self) -> None:
+        """What costs nothing to find out. Errors: UserError for a step or a later policy that will not do."""
+        if self._needs_step and "stored" in self.plan.update_pairs:
+            _ = self._made.first
+        if "film" in self.missing:
+            _ = self.later
+
+    # Doing it
+
+    def measure(self, surface: str, progress: returns.Progress) -> xr.Dataset:
+        """One surface, stored as <surface>.nc by the caller."""
+        self._progress = progress
+        found = getattr(self, f"_{surface}")()
+        texts = {"step_norm": "norm of the step", "random_norm": "norm of the random direction",
+                 "step_kl": "mean KL(π_θk ‖ π) at the full step", "random_kl": "… at the random direction's end"}
+        if "update" in found.dims:
+            facts = [self._made.facts(move) for move in self.moves()]
+            for name, text in texts.items():
+                found[name] = ("update", np.array([fact[name] for fact in facts]), {"long_name": text})
+            found = found.assign_coords(update_kind=("update", [move.label for move in self.moves()]))
+        elif surface in ("slices", "concentration"):
+            first = self.moves()[0]
+            norm = "step" if surface == "slices" else None
+            found = found.assign_attrs(self._made.facts(first, norm), update=first.pairs, update_kind=first.label)
+        plan = dataclasses.asdict(self.plan)
+        return found.assign_attrs(
+            surface=surface, norm="step" if surface == "slices" else self.plan.norm, scale=self.plan.scale,
+            nominal_pairs=self._nominal(surface), pilot_mean_length=self.pilot.mean_length, pilot_std=self.pilot.std,
+            plan=str({name: value for name, value in plan.items() if value is not None}))
+
+    def _return(self) -> xr.Dataset:
+        episodes = self.pilot.episodes_for(self.plan.pairs)
+        return self._by_update([
+            landscapes.returns(self.subject, self._made.plane_of(move), episodes=episodes, numbers=(0, number), **self._sampling())
+            for number, move in enumerate(self.moves())])
+
+    def _surrogate(self) -> xr.Dataset:
+        grounds = self._finished("return")
+        found = []
+        for number, move in enumerate(self.moves()):
+            pools = {"train": move.train, "heldout": self._made.heldout}
+            each = landscapes.surrogates(self.subject, self._made.plane_of(move), pools)
+            if grounds is not None:
+                each = each.merge(landscapes.grid_correlations(grounds.isel(update=number), each), combine_attrs="override")
+            found.append(each)
+        return self._by_update(found)
+
+    def _concentration(self) -> xr.Dataset:
+        sampling = {**self._sampling(), "numbers": (2,)}
+        del sampling["noise"]  # independent by its nature
+        grounds = self._finished("return")  # other episodes of the same points
+        reference = None if grounds is None else grounds["episode_return"].isel(update=0).transpose("x", "y", "episode").values
+        return landscapes.concentration(self.subject, self._made.plane_of(self.moves()[0]), self.budgets(),
+                                        reference=reference, **sampling)
+
+    def _slices(self) -> xr.Dataset:
+        plan, moves, pilot = self.plan, self.moves(), self.pilot
+        lines = {"step": moves[0].step} | {
+            f"random {i + 1}": self._made.random(i, moves[0], norm="step") for i in range(plan.directions)}
+        ts = plane.grid(plan.slice_points, *plan.slice_extent)
+        found = slices.slices(self.subject, lines, ts, episodes=pilot.episodes_for(plan.slice_pairs), **self._sampling())
+        if moves[0].train is not None:
+            pairs = {"train": moves[0].train, "heldout": self._made.heldout}
+            found = found.merge(slices.slice_surrogates(self.subject, lines, ts, pairs), combine_attrs="drop_conflicts")
+        found = slices.compared(found)
+        ends = slices.ends(self.subject, [move.step for move in moves], episodes=pilot.episodes_for(plan.end_pairs),
+                           **self._sampling())
+        ends = ends.assign_coords(move_pairs=("move", [move.pairs for move in moves]), move_kind=("move", [m.label for m in moves]))
+        return found.merge(ends, combine_attrs="drop_conflicts")
+
+    def _updates(self) -> xr.Dataset:
+        plan = self.plan
+        return post_update.distribution(
+            self.subject, repeats=plan.repeats, episodes=plan.repeat_episodes, seed=plan.seed, minibatches=plan.minibatches,
+            max_steps=plan.max_steps, threads=self._threads, store=self._store, progress=self._progress)
+
+    def _film(self) -> xr.Dataset:
+        ts = plane.grid(self.plan.slice_points, *self.plan.slice_extent)
+        return film.film(self.subject, self.later, ts, episodes=self.pilot.episodes_for(self.plan.slice_pairs),
+                         numbers=(3,), **self._sampling())
+
+    # Small things
+
+    def _finished(self, surface: str) -> xr.Dataset | None:
+        """A surface that was measured before, or earlier in this survey."""
+        path = self.directory / f"{surface}.nc"
+        return results.load(path) if path.exists() else None
+
+    def _sampling(self) -> dict[str, Any]:
+        plan = self.plan
+        return {"seed": plan.seed, "noise": plan.noise, "max_steps": plan.max_steps, "threads": self._threads,
+                "store": self._store, "progress": self._progress}
+
+    def _by_update(self, found: list[xr.Dataset]) -> xr.Dataset:
+        whole = xr.concat(found, "update", combine_attrs="drop_conflicts", join="override")
+        return whole.assign_coords(update=("update", [move.pairs for move in self.moves()], {"units": "pairs behind the step"}))
+
+    def _nominal(self, surface: str) -> int:
+        plan = self.plan
+        return {"return": plan.pairs, "surrogate": plan.heldout_pairs, "concentration": max(plan.concentration),
+                "updates": 0}.get(surface, plan.slice_pairs)

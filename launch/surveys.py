@@ -1,0 +1,138 @@
+"""How are several policies surveyed? Announce the cost, measure surface by surface, store, draw, say what was found.
+
+Everything that is finished is a file: the same command again reads it, and goes on where it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from launch import numbers, pictures, policies
+from launch.announcing import announcement
+from launch.commandline import say
+from launch.firstlook import PILOT
+from launch.surveying import Survey
+from launch.surveyplan import NEEDS_TRAINING, SURFACES, Plan, as_json, difference
+from tfpg import storage
+from tfpg.config import Runtime
+from tfpg.diagnostics import foreign as other_code
+from tfpg.diagnostics import probe, results
+from tfpg.diagnostics.probe import Probe, Subject
+from tfpg.errors import UserError
+from tfpg.report.progress import Budget
+
+PLAN, NUMBERS = "plan.json", "numbers.txt"
+
+
+def run(paths: Sequence[Path], plan: Plan, surfaces: tuple[str, ...] | None, *, runtime: Runtime, output: str | None,
+        dry_run: bool, foreign: dict[str, Any] | None) -> int:
+    """Surveys of all policies, one after the other; every policy's input is checked before the first is played.
+
+    Args: foreign: how policies of other code are read. Returns: the exit code."""
+    subjects = [_subject(path, foreign) for path in paths]
+    directories = [_directory(output, path, subject, plan, len(paths)) for path, subject in zip(paths, subjects, strict=True)]
+    _check_apart(paths, directories)
+    plans = [_plan_of(subject, plan, directory) for subject, directory in zip(subjects, directories, strict=True)]
+    surveys = []
+    for subject, own, directory in zip(subjects, plans, directories, strict=True):
+        if not (directory / PILOT).exists():
+            say(f"first look at {subject.path} …")
+        surveys.append(Survey(subject, own, _surfaces(subject, plan, surfaces), directory, runtime.env_threads))
+    say(announcement(surveys))
+    if dry_run:
+        return 0
+    for survey in surveys:
+        storage.write_json(survey.directory / PLAN, as_json(survey.plan))
+    with Budget(sum(task.total for survey in surveys for task in survey.tasks())) as budget:
+        found = [_surveyed(survey, budget) for survey in surveys]
+    if len(found) > 1:
+        say(f"panels of all policies: {pictures.panels(found, directories[0].parent)}")
+    return 0
+
+
+def _surveyed(survey: Survey, budget: Budget) -> dict[str, xr.Dataset]:
+    """One policy: what is missing is measured, all of it drawn and said."""
+    found: dict[str, xr.Dataset] = {}
+    for name in survey.surfaces:
+        path = survey.directory / f"{name}.nc"
+        if name in survey.missing:
+            budget.begin(f"{numbers.title(survey.subject)}: {name}")
+            results.save(survey.measure(name, budget.advance), path)
+        found[name] = _loaded(path)
+    pictures.draw(found, survey.directory, survey.missing)
+    paths = {name: survey.directory / f"{name}.nc" for name in SURFACES}
+    everything = {name: found[name] if name in found else _loaded(path) for name, path in paths.items() if path.exists()}
+    storage.write_text(survey.directory / NUMBERS, numbers.report(survey.subject, everything, 120).lstrip() + "\n")
+    with budget.aside():
+        say(numbers.report(survey.subject, found))
+        say(f"stored in {survey.directory}: {', '.join(f'{name}.nc' for name in found)}, figures beside them")
+    return found
+
+
+def _loaded(path: Path) -> xr.Dataset:
+    try:
+        return results.load(path)
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew from what was played.") from error
+
+
+def _subject(path: Path, given: dict[str, Any] | None) -> Subject:
+    return other_code.load(path, **given) if policies.is_foreign(path) else probe.load(path)
+
+
+def _surfaces(subject: Subject, plan: Plan, given: tuple[str, ...] | None) -> tuple[str, ...]:
+    """What was named, else what this policy allows."""
+    if given is not None:
+        return given
+    ours = isinstance(subject, Probe)
+    return tuple(name for name in SURFACES if (ours or name not in NEEDS_TRAINING) and (name != "film" or plan.to))
+
+
+def _directory(output: str | None, path: Path, subject: Subject, plan: Plan, count: int) -> Path:
+    """<diagnostics>/landscapes/<iteration>-<scale>, or the directory that was given (below it, where policies are several)."""
+    name = f"{path.name if isinstance(subject, Probe) else path.stem}-{plan.scale}"
+    if output is None:
+        return policies.output(None, path) / "landscapes" / name
+    given = Path(output).expanduser()
+    if count == 1:
+        return given
+    if isinstance(subject, Probe):
+        name = f"{subject.metadata['preset']}-{subject.task.id}-{subject.metadata['seed']}-{name}"
+    return given / re.sub(r"[^\w.-]+", "-", name)
+
+
+def _check_apart(paths: Sequence[Path], directories: Sequence[Path]) -> None:
+    """Errors: UserError where two policies would share a directory."""
+    taken: dict[Path, Path] = {}
+    for path, directory in zip(paths, directories, strict=True):
+        if path in taken.values():
+            raise UserError(f"policy={path} is given twice.")
+        if directory in taken:
+            raise UserError(f"{taken[directory]} and {path} would both be stored in {directory}: look at them one command each, "
+                            "with --output.")
+        taken[directory] = path
+
+
+def _plan_of(subject: Subject, plan: Plan, directory: Path) -> Plan:
+    """The plan as it holds for a policy and its directory. Errors: UserError where the directory has another one, for that
+    would mix results."""
+    if not isinstance(subject, Probe):
+        plan = dataclasses.replace(plan, update_pairs=("stored",))  # nothing to recompute an update from
+    path = directory / PLAN
+    if not path.exists() or not ((directory / "parts").exists() or any(directory.glob("*.nc"))):
+        return plan  # nothing was played by it
+    there = storage.read_json(path)
+    if not isinstance(there, dict):
+        raise UserError(f"{path} is damaged: it holds no settings; remove {directory}, or --output=DIR takes this survey elsewhere.")
+    if plan.to is None:
+        plan = dataclasses.replace(plan, to=there.get("to"), to_sha256=there.get("to_sha256"))  # a film not asked for stays
+    elif not (directory / "film.nc").exists():
+        there["to"], there["to_sha256"] = plan.to, plan.to_sha256  # no stored number depends on it: a film may join what is there
+    if differs := difference(there, as_json(plan)):
+        raise UserError(f"{directory} holds a survey with other settings ({differs}): --output=DIR takes this one elsewhere.")
+    return plan

@@ -1,0 +1,44 @@
+"""Do the scales hold what EXPERIMENTS §2 asks of them? Typed here by hand."""
+
+import numpy as np
+import pytest
+
+from launch.commandline import configuration
+
+SCALES = configuration("diagnostics").LANDSCAPES
+
+
+def test_the_scales_are_those_that_the_documentation_names():
+    assert list(SCALES) == ["smoke", "small", "paper"]
+
+
+def test_small_is_the_table_of_the_experiments():
+    small = SCALES["small"]
+    assert (small.points, small.pairs, small.slice_points, small.slice_pairs, small.end_pairs) == (9, 20_000, 13, 100_000, 500_000)
+    assert small.concentration[0] == 2_000 and "100000" in small.update_pairs
+
+
+def test_paper_is_at_least_as_fine_as_published():
+    paper = SCALES["paper"]
+    assert paper.points >= 21 and paper.pairs >= 1_000_000 and "1000000" in paper.update_pairs
+    assert paper.concentration == (2_000, 20_000, 100_000)
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_every_scale_can_show_what_it_is_for(name):
+    scale = SCALES[name]
+    assert scale.extent == (0, 3)  # both axes, as published
+    low, high = scale.slice_extent
+    assert low < 0 and high > 1  # what lies behind θ_k and beyond the full step
+    ts = np.linspace(low, high, scale.slice_points)
+    assert np.abs(ts).min() < 1e-9 and np.abs(ts - 1).min() < 1e-9  # evenly spaced, with θ_k and the full step among them
+    assert scale.directions >= 16 and scale.repeat_episodes >= 8
+    assert list(scale.concentration) == sorted(set(scale.concentration))
+    assert scale.update_pairs[0] == "stored" and scale.update_pairs[1].isdecimal()
+
+
+@pytest.mark.parametrize("field", ["points", "pairs", "slice_points", "slice_pairs", "end_pairs", "heldout_pairs", "repeats",
+                                   "repeat_episodes"])
+def test_a_larger_scale_has_the_larger_budget(field):
+    budgets = [getattr(SCALES[name], field) for name in ("smoke", "small", "paper")]
+    assert budgets == sorted(budgets) and budgets[0] < budgets[-1]
