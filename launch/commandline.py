@@ -93,6 +93,7 @@ def define_whole(name: str, default: int | None, words: str, *, low: int = 1, hi
                  values: flags.FlagValues) -> None:
     """A launcher's own flag for a whole number; 1e6 is one."""
     parser = _Whole(lower_bound=low, upper_bound=high)
+    parser.syntactic_help = f"a whole number {f'of at least {low}' if high is None else f'from {low} to {high}'}"
     flags.DEFINE(parser, name, default, words, flag_values=values, serializer=flags.ArgumentSerializer())
 
 
@@ -105,7 +106,7 @@ class _Whole(flags.IntegerParser):
         except ValueError:
             number = float("nan")
         if not number.is_integer():
-            raise ValueError(f"{argument} is not a whole number")
+            raise ValueError(f"{argument} is not {self.syntactic_help}")
         return int(argument) if isinstance(argument, int) else int(number)
 
 
@@ -235,7 +236,7 @@ def help_text(values: flags.FlagValues, program: str, about: str) -> str:
 
 
 def _entry(head: str, text: str, width: int) -> str:
-    return f"  {head}\n" + textwrap.fill(text, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return f"  {head}\n" + textwrap.fill(" ".join(text.split()), width, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
 def _heading(group: str) -> str:

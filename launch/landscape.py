@@ -27,8 +27,8 @@ def define(values: flags.FlagValues) -> None:
     def number(name: str, words: str, low: int = 1) -> None:
         whole(name, None, f"{words}; default by --scale: {_by_scale(name)}", low=low, values=values)
 
-    flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; may be given "
-                              "several times; policies of other code (.keras files too) need --env", flag_values=values)
+    flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; policies of "
+                              "other code (.keras files too) need --env", flag_values=values)
     text("scale", "small", f"budgets: {' | '.join(_scales())} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
          "minute, an hour, a day and a half", flag_values=values)
     text("surface", None, f"which of {','.join(SURFACES)}; default all that the policy allows (film needs --to)",

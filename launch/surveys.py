@@ -61,7 +61,7 @@ def _surveyed(survey: Survey, budget: Budget) -> dict[str, xr.Dataset]:
     for name in survey.surfaces:
         path = survey.directory / f"{name}.nc"
         if name in survey.missing:
-            budget.begin(f"{numbers.title(survey.subject)}: {name}")
+            budget.begin(f"{name} of {numbers.title(survey.subject)}")
             results.save(survey.measure(name, budget.advance), path)
         found[name] = _loaded(path)
     pictures.draw(found, survey.directory, survey.missing)

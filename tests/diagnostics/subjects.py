@@ -25,7 +25,7 @@ AT_LQ = np.array([-0.6, 0.2, np.log(0.4)], np.float32)  # a θ_k far from the op
 
 
 class Bimodal(gym.Env):
-    """s = 0. Falls at the first step if a < 0, with a Gamma return of mean 300; else reaches the limit with 3000 ± 60."""
+    """s = 0. Falls at the first step if a < 0, with a Gamma return of mean 300; else reaches 3000 ± 60."""
 
     observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float64)
     action_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)

@@ -14,36 +14,28 @@ from tests.diagnostics.test_landscapes import assert_complete, assert_kept
 from tfpg import checkpoint
 from tfpg.algos.networks import networks
 from tfpg.config import CodeLevel, Network, Ppo, Value
-from tfpg.diagnostics import evaluation, film, probe
+from tfpg.diagnostics import evaluation, film
 from tfpg.envs.make import describe
 from tfpg.errors import UserError
 from tfpg.types import Moments
 
 CONFIGS = {
     "separate": handmade.config(lq.TASK, algorithm=Ppo(minibatches=2)),
-    "shared": handmade.config(lq.TASK, algorithm=Ppo(minibatches=2, shared_weights=True)),  # not one that handmade makes
+    "shared": handmade.config(lq.TASK, algorithm=Ppo(minibatches=2, shared_weights=True)),
     "discrete": handmade.config("CartPole-v1", algorithm=Ppo(minibatches=2)),
-    "no normaliser": dataclasses.replace(handmade.config(lq.TASK), code_level=CodeLevel(observation_normalisation=False)),
     "no hidden layer": dataclasses.replace(handmade.config(lq.TASK), network=Network(hidden=())),
 }
-every_kind = pytest.mark.parametrize("kind", ["separate", "discrete", "no normaliser"])
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """(directory of iteration 7, directory of iteration 9, iterate 9) of a run that nobody trained."""
-    made = {}
+def saved(untrained, tmp_path_factory):
+    """saved(config) → iterations 7 and 9 of a run that nobody trained, and the file of iterate 9."""
 
-    def get(kind, config=None):
-        if kind not in made:
-            directory = tmp_path_factory.mktemp("run")
-            first, second = (handmade.Made(config or CONFIGS[kind], index=index) for index in (7, 9))
-            iteration = second.iteration
-            made[kind] = (
-                first.save(directory / "policies" / "000007"), second.save(directory / "policies" / "000009"),
-                checkpoint.save_iterate(directory / "iterates", 9, iteration.before.theta, iteration.before.phi,
-                                        iteration.normaliser))
-        return made[kind]
+    @functools.cache
+    def get(config):
+        first, second = untrained(config, 7), untrained(config, 9)
+        directory = tmp_path_factory.mktemp("iterates")
+        return first, second, checkpoint.save_iterate(directory, 9, second.theta, second.phi, second.normaliser)
 
     return get
 
@@ -75,13 +67,14 @@ def test_a_re_expressed_theta_is_the_same_function_of_raw_observations(kind):
     expressed = film.reexpress(theta, theirs, ours, layout.shapes[0])
     assert expressed.dtype == np.float32 and not np.array_equal(expressed, theta)
     obs = draw.normal(size=(200, size))
-    np.testing.assert_allclose(means(config, expressed, obs, ours), means(config, theta, obs, theirs), rtol=1e-12, atol=1e-13)
+    expected = means(config, theta, obs, theirs)
+    np.testing.assert_allclose(means(config, expressed, obs, ours), expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("kind", ["separate", "discrete"])
 def test_whatever_the_statistics_what_is_left_is_the_rounding_of_theta(kind, saved):
-    origin, other = map(probe.load, saved(kind)[:2])
-    expressed = film.later(origin, saved(kind)[1]).theta
+    origin, other, iterate = saved(CONFIGS[kind])
+    expressed = film.later(origin, iterate).theta
     obs = 3 + np.random.default_rng(0).normal(size=(200, origin.task.obs_size))
     ours, theirs = (means(origin.config, theta, obs, probed.normaliser.observation)
                     for theta, probed in ((expressed, origin), (other.theta, other)))
@@ -98,44 +91,48 @@ def test_statistics_that_never_varied_are_left_at_scale_one():
     np.testing.assert_array_equal(film.reexpress(theta, theirs, ours, (2, 3)), [0.5, 1, 1.5, 4, 5, 6, 6.5, 7, 7.5])
 
 
-@every_kind
-def test_saved_models_and_iterates_lead_to_the_same_place(kind, saved):
-    origin, (_, directory, iterate) = probe.load(saved(kind)[0]), saved(kind)
-    first, second = film.later(origin, directory), film.later(origin, iterate)
+def test_saved_models_and_iterates_lead_to_the_same_place(saved):
+    origin, other, iterate = saved(CONFIGS["separate"])
+    first, second = film.later(origin, other.path), film.later(origin, iterate)
     np.testing.assert_array_equal(first.theta, second.theta)
     assert (first.iteration, second.iteration) == (9, 9)
     assert first.action_difference == second.action_difference
 
 
+def with_code_level(probed, **changes):
+    """The probe as if its policy saw observations in another way."""
+    return probed._replace(config=dataclasses.replace(probed.config, code_level=CodeLevel(**changes)))
+
+
 def test_without_a_normaliser_theta_stays_as_it_is(saved):
-    origin, other = map(probe.load, saved("no normaliser")[:2])
-    found = film.later(origin, saved("no normaliser")[1])
+    origin, other, iterate = saved(CONFIGS["separate"])
+    found = film.later(with_code_level(origin, observation_normalisation=False), iterate)
     np.testing.assert_array_equal(found.theta, other.theta)
     assert found.action_difference == 0
 
 
 def test_the_largest_difference_of_the_action_is_that_on_theta_ks_own_batch(saved):
-    # the handmade batch is standard normal and the statistics have mean 3, std 2: nothing is clipped at ± 5
-    origin = probe.load(saved("separate")[0])
-    assert film.later(origin, saved("separate")[1]).action_difference < 1e-5
+    # the handmade batch is standard normal, the statistics have mean 3 ± 1 and std 2: nothing is clipped at ± 5
+    origin, other, iterate = saved(CONFIGS["separate"])
+    assert film.later(origin, iterate).action_difference < 1e-5
     # clipped at ± 1.5 by both, at other places
-    config = dataclasses.replace(CONFIGS["separate"], code_level=CodeLevel(observation_clip=1.5))
-    directories = saved("clipped", config)
-    origin, other = map(probe.load, directories[:2])
-    found = film.later(origin, directories[1])
-    obs = origin.trajectory.obs.reshape(-1, 1)
-    seen = origin.model.parameters_at(found.theta, obs)[0] - other.model.parameters(obs)[0]
-    assert found.action_difference == pytest.approx(float(np.abs(seen).max()), rel=1e-5)
+    found = film.later(with_code_level(origin, observation_clip=1.5), iterate)
+    actions = []
+    for theta, moments in ((found.theta, origin.normaliser.observation), (other.theta, other.normaliser.observation)):
+        z = (origin.trajectory.obs.reshape(-1, 1) - moments.mean) / np.sqrt(moments.m2 / moments.count)
+        clipped = tf.constant(np.clip(z, -1.5, 1.5))
+        actions.append(policy_of(origin.config).parameters(tf.constant(theta, tf.float64), clipped)[0].numpy())
+    assert found.action_difference == pytest.approx(np.abs(actions[0] - actions[1]).max(), rel=1e-5)
     assert found.action_difference > 1e-3
 
 
 # --- the line -------------------------------------------------------------------------------------------------------
 
 
-@every_kind
+@pytest.mark.parametrize("kind", ["separate", "discrete"])
 def test_the_end_of_the_line_earns_what_the_later_policy_earns(kind, saved, tmp_path):
-    origin, other = map(probe.load, saved(kind)[:2])
-    found = film.film(origin, film.later(origin, saved(kind)[1]), np.array([0, 0.5, 1]), episodes=24, seed=2)
+    origin, other, iterate = saved(CONFIGS[kind])
+    found = film.film(origin, film.later(origin, iterate), np.array([0, 0.5, 1]), episodes=24, seed=2)
     for t, probed in ((0, origin), (1, other)):
         theirs = evaluation.evaluate(probed, episodes=24, seed=2).dataset.sel(policy="stochastic")
         # re-expressed θ is rounded, so the last bits of an action differ
@@ -148,8 +145,8 @@ def test_the_end_of_the_line_earns_what_the_later_policy_earns(kind, saved, tmp_
 
 
 def test_a_line_to_theta_k_itself_goes_nowhere(saved):
-    origin = probe.load(saved("separate")[0])
-    here = film.later(origin, saved("separate")[0])
+    origin = saved(CONFIGS["separate"])[0]
+    here = film.later(origin, origin.path)
     np.testing.assert_array_equal(here.theta, origin.theta)
     assert here.action_difference == 0
     found = film.film(origin, here, np.array([0, 1, 2]), episodes=4, seed=2)
@@ -159,38 +156,45 @@ def test_a_line_to_theta_k_itself_goes_nowhere(saved):
 # --- what cannot be reached -----------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def lying_at(saved, monkeypatch, tmp_path):
+    """lying_at(changes of the configuration) → directory of such a policy; its weights are not looked at."""
+
+    def get(**changes):
+        other = saved(CONFIGS["separate"])[1]
+        config = dataclasses.replace(other.config, **changes)
+        monkeypatch.setattr(film.probe, "load", lambda path: other._replace(path=path, config=config))
+        return tmp_path
+
+    return get
+
+
 @pytest.mark.parametrize(("changed", "sentence"), [
     ({"network": Network(hidden=(8, 7), initial_log_std=-1.0)}, r"network.initial_log_std=-1.0"),
     ({"network": Network(hidden=(9,))}, r"network.hidden="),
     ({"code_level": CodeLevel(observation_clip=7.0)}, r"code_level.observation_clip=7.0"),
     ({"env": ENDLESS}, r"env=tests.diagnostics.subjects:EndlessQuadratic-v0")])
-def test_policies_of_another_network_task_or_code_level_are_refused(changed, sentence, saved, tmp_path):
-    origin = probe.load(saved("separate")[0])
-    other = handmade.Made(dataclasses.replace(CONFIGS["separate"], **changed)).save(tmp_path / "000009")
+def test_policies_of_another_network_task_or_code_level_are_refused(changed, sentence, saved, lying_at):
     with pytest.raises(UserError, match=sentence) as caught:
-        film.later(origin, other)
-    assert str(other) in str(caught.value) and "choose an iteration of the same run" in str(caught.value)
+        film.later(saved(CONFIGS["separate"])[0], path := lying_at(**changed))
+    assert str(path) in str(caught.value) and "choose an iteration of the same run" in str(caught.value)
 
 
-def test_the_value_nets_settings_do_not_matter(saved, tmp_path):
-    origin = probe.load(saved("separate")[0])
-    other = handmade.Made(dataclasses.replace(CONFIGS["separate"], value=Value(step_size=1.0, minibatches=2)))
-    assert film.later(origin, other.save(tmp_path / "000009")).iteration == 7
+def test_the_value_nets_settings_do_not_matter(saved, lying_at):
+    origin = saved(CONFIGS["separate"])[0]
+    assert film.later(origin, lying_at(value=Value(step_size=1.0, minibatches=2))).iteration == 9
 
 
 def test_an_iterate_of_another_network_is_refused(saved):
-    origin = probe.load(saved("separate")[0])
-    with pytest.raises(UserError, match=r"parameters, the policy at the origin \d+: choose an iteration of the same run"):
-        film.later(origin, saved("discrete")[2])
+    with pytest.raises(UserError, match=r"the policy at the origin \d+: choose an iteration of the same run"):
+        film.later(saved(CONFIGS["separate"])[0], saved(CONFIGS["discrete"])[2])
 
 
 def test_an_iterate_of_observations_of_another_size_is_refused(saved, tmp_path):
     # as many parameters, but statistics of two dimensions: not a θ of this task
-    origin = probe.load(saved("separate")[0])
-    iteration = handmade.Made(CONFIGS["separate"], index=9).iteration
-    two = Moments(tf.constant(4.0, tf.float64), tf.zeros(2, tf.float64), tf.ones(2, tf.float64))
-    path = checkpoint.save_iterate(tmp_path, 9, iteration.before.theta, iteration.before.phi,
-                                   iteration.normaliser._replace(observation=two))
+    origin, other, _ = saved(CONFIGS["separate"])
+    two = other.normaliser._replace(observation=Moments(np.float64(4), np.zeros(2), np.ones(2)))
+    path = checkpoint.save_iterate(tmp_path, 9, other.theta, other.phi, two)
     with pytest.raises(UserError, match="observations of size 2"):
         film.later(origin, path)
 
@@ -200,5 +204,5 @@ def test_what_is_no_policy_and_no_iterate_is_named(name, saved, tmp_path):
     (tmp_path / "notes.txt").write_text("θ")
     (tmp_path / "latest.npz").write_bytes(b"")
     with pytest.raises(UserError, match=name) as caught:
-        film.later(probe.load(saved("separate")[0]), tmp_path / name)
+        film.later(saved(CONFIGS["separate"])[0], tmp_path / name)
     assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ from tests import linear_quadratic as lq
 from tests.diagnostics import handmade
 from tests.diagnostics.subjects import BIMODAL, Linear, falling
 from tfpg.config import Ppo
-from tfpg.diagnostics import estimates, landscapes, plane, pools, probe, results, surrogates, updates
+from tfpg.diagnostics import estimates, landscapes, plane, pools, results, surrogates, updates
 from tfpg.diagnostics.returns import Job, play
 from tfpg.envs.episodes import EpisodeResults
 
@@ -31,9 +31,8 @@ def found(request, linear, surface):
 
 
 @pytest.fixture(scope="module")
-def probed(tmp_path_factory):
-    policy = handmade.Made(handmade.config(lq.TASK, algorithm=Ppo(minibatches=2)))
-    return probe.load(policy.save(tmp_path_factory.mktemp("policies") / "000007"))
+def probed(untrained):
+    return untrained(handmade.config(lq.TASK, algorithm=Ppo(minibatches=2)))
 
 
 def assert_complete(dataset, *names):
@@ -81,7 +80,8 @@ def test_the_numbers_are_those_of_the_episodes(found, linear, surface):
     np.testing.assert_array_equal(found["episode_return"].values.reshape(12, 60), played.returns)
     np.testing.assert_array_equal(found["episode_length"].values.reshape(12, 60), played.lengths)
     np.testing.assert_allclose(found["mean_return"], found["episode_return"].mean("episode"))
-    np.testing.assert_allclose(found["mean_return_stderr"], found["episode_return"].std("episode", ddof=1) / np.sqrt(60))
+    spread = found["episode_return"].std("episode", ddof=1)
+    np.testing.assert_allclose(found["mean_return_stderr"], spread / np.sqrt(60))
     np.testing.assert_allclose(found["gain"], found["mean_return"] - found["mean_return"].sel(x=0, y=0), atol=1e-12)
 
 
@@ -114,7 +114,8 @@ def test_common_numbers_say_how_common_they_still_are(found):
 
 
 def test_independent_points_are_named_by_their_place_and_the_surfaces_number(linear, surface):
-    one, two = (landscapes.returns(linear, surface, episodes=4, seed=1, noise="independent", numbers=(0, n)) for n in (0, 1))
+    one, two = (landscapes.returns(linear, surface, episodes=4, seed=1, noise="independent", numbers=(0, n))
+                for n in (0, 1))
     assert len(np.unique([one["episode_return"], two["episode_return"]])) == 2 * 12 * 4
     # common numbers know no names: θ_k is the same in every surface
     one, two = (landscapes.returns(linear, surface, episodes=4, seed=1, numbers=(0, n)) for n in (0, 1))
@@ -129,7 +130,8 @@ def test_a_grid_that_misses_theta_k_has_no_gains(linear):
 
 def test_what_is_not_played_is_marked_and_never_by_its_value(found, linear, surface):
     whole = found["episode_return"].values.reshape(12, 60)
-    played = EpisodeResults(whole.copy(), found["episode_length"].values.reshape(12, 60).copy(), np.zeros((12, 60), bool))
+    lengths = found["episode_length"].values.reshape(12, 60).copy()
+    played = EpisodeResults(whole.copy(), lengths, np.zeros((12, 60), bool))
     missing = np.zeros(12, bool)
     missing[[1, 7]] = True
     played.returns[missing], played.lengths[missing] = np.nan, 0
@@ -167,7 +169,8 @@ def test_surrogates_stand_on_the_same_points_for_each_pool_and_objective(probed,
     held = surrogates.pool_pairs(pool, updates.Repeater(probed).prepare(pool))
     train = surrogates.stored_pairs(probed)
     step = updates.stored(probed).step
-    random = plane.scaled(plane.gaussian(1, 7, 0, len(step)), "step", theta=probed.theta, layout=probed.layout, step=step)
+    drawn = plane.gaussian(1, 7, 0, len(step))
+    random = plane.scaled(drawn, "step", theta=probed.theta, layout=probed.layout, step=step)
     surface = plane.surface(probed.theta, step, random, XS, YS)
     found = landscapes.surrogates(probed, surface, {"train": train, "heldout": held})
     assert found["surrogate"].dims == ("pool", "objective", "x", "y") and found["surrogate"].shape == (2, 2, 4, 3)
@@ -175,8 +178,9 @@ def test_surrogates_stand_on_the_same_points_for_each_pool_and_objective(probed,
     for name, pairs in (("train", train), ("heldout", held)):
         expected, ours = surrogates.Surrogate(probed, pairs)(surface.thetas()), found.sel(pool=name)
         for row, objective in enumerate(("clipped", "unclipped")):
-            np.testing.assert_array_equal(ours["surrogate"].sel(objective=objective).values.ravel(), expected.value[row])
-            np.testing.assert_array_equal(ours["surrogate_stderr"].sel(objective=objective).values.ravel(), expected.stderr[row])
+            part = ours.sel(objective=objective)
+            np.testing.assert_array_equal(part["surrogate"].values.ravel(), expected.value[row])
+            np.testing.assert_array_equal(part["surrogate_stderr"].values.ravel(), expected.stderr[row])
         np.testing.assert_array_equal(ours["mean_kl"].values.ravel(), expected.mean_kl)
         np.testing.assert_array_equal(ours["max_ratio"].values.ravel(), expected.max_ratio)
     np.testing.assert_array_equal(found["surrogate_count"], [handmade.T * handmade.N, 300])
@@ -230,15 +234,15 @@ def test_more_episodes_order_points_more_surely(concentration):
 
 
 def test_from_pure_noise_the_order_of_two_points_is_a_guess():
-    # One θ everywhere: points that differ by their episodes alone. Means of 2 · 1176 pairs of 49 points in seven pictures:
-    # an agreement's own standard error is about .07 at most, that of the mean of seven .03.
+    # One θ everywhere: points that differ by their episodes alone. Means of 2 · 1176 pairs of 49 points in three
+    # pictures: an agreement's own standard error is about .07 at most, that of the mean of three .04.
     linear, agreements = Linear(BIMODAL, falling(0.5)), []
     flat = plane.surface(linear.theta, np.zeros(3), np.zeros(3), np.arange(7.0), np.arange(7.0))
-    for seed in range(2, 9):
+    for seed in range(2, 5):
         found = landscapes.concentration(linear, flat, {4: 4, 16: 16}, seed=seed).sel(size=4)
         agreements.append(float(found["agreement"]))
         assert found["agreement_low"] <= 0.5 <= found["agreement_high"]
-    assert abs(np.mean(agreements) - 0.5) < 0.08
+    assert abs(np.mean(agreements) - 0.5) < 0.1
 
 
 def test_a_reference_of_other_episodes_judges_the_largest_sample_too(linear, surface):

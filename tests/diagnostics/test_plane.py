@@ -54,7 +54,8 @@ def test_several_numbers_at_once_keep_their_names(theta, step):
 
 
 def test_one_step_is_the_next_theta_bit_for_bit_and_no_step_is_theta_itself(theta, draw):
-    next_theta = (theta + draw.normal(size=P) * 10.0 ** draw.integers(-9, 3, P)).astype(np.float32)
+    # of another magnitude than θ, by up to 10⁶: float32 arithmetic would not come back to it, float64 does
+    next_theta = (draw.normal(size=P) * 10.0 ** draw.integers(-5, 3, P)).astype(np.float32)
     step = next_theta.astype(np.float64) - theta
     thetas = plane.surface(theta, step, draw.normal(size=P), [-1, 0, 1, 2], [0, 1]).thetas().reshape(4, 2, P)
     np.testing.assert_array_equal(thetas[1, 0], theta)
@@ -70,14 +71,10 @@ def test_points_are_in_the_order_of_their_coordinates(theta, step, draw):
     assert plane.line(theta, step, [1, 2, 3]).centre is None
 
 
-GRIDS = [
-    (21, 0, 3), (9, 0, 3), (20, -1, 3), (21, -1, 3), (4, -1, 3), (3, 0, 1), (4, -0.001, 1.001), (13, -2, 2), (50, -0.3, 7.77),
-    (4, -100, 100), (5, 0.5, 2), (5, 0.99, 1.01), (7, -3, -1), (3, 0, 1000), (3, -1000, 1)]
-
-
 @pytest.mark.parametrize(("points", "low", "high"), [
-    (21, 0, 3), (9, 0, 3), (20, -1, 3), (21, -1, 3), (4, -1, 3), (3, 0, 1), (4, -0.001, 1.001), (13, -2, 2), (50, -0.3, 7.77),
-    (4, -100, 100), (5, 0.5, 2), (5, 0.99, 1.01), (7, -3, -1), (3, 0, 1000), (3, -1000, 1), (5, -0.5, 0.5), (4, -1e-9, 1e9)])
+    (21, 0, 3), (9, 0, 3), (20, -1, 3), (21, -1, 3), (4, -1, 3), (3, 0, 1), (4, -0.001, 1.001), (13, -2, 2),
+    (50, -0.3, 7.77), (4, -100, 100), (5, 0.5, 2), (5, 0.99, 1.01), (7, -3, -1), (3, 0, 1000), (3, -1000, 1),
+    (5, -0.5, 0.5), (4, -1e-9, 1e9)])
 def test_grids_hold_their_ends_zero_and_one_where_the_extent_does_and_ascend(points, low, high):
     coordinates = plane.grid(points, low, high)
     assert len(coordinates) == points
@@ -153,7 +150,8 @@ def test_under_the_kl_norm_the_random_direction_is_as_far_in_mean_kl_as_the_step
     step, direction = np.array([0.03, -0.02, 0.01]), draw.normal(size=3)
     found = plane.scaled(direction, "kl", theta=linear.theta, layout=linear.layout, step=step, mean_kl=mean_kl)
     # the scale is known to 1e-6, the KL grows with its square; θ itself is rounded to 1e-7 of about 1
-    assert mean_kl(np.float32(linear.theta + found)) == pytest.approx(mean_kl(np.float32(linear.theta + step)), rel=1e-4)
+    ours, target = (mean_kl(np.float32(linear.theta + moved)) for moved in (found, step))
+    assert ours == pytest.approx(target, rel=1e-4)
     np.testing.assert_allclose(found / np.linalg.norm(found), direction / np.linalg.norm(direction))
 
 
@@ -185,7 +183,8 @@ def test_bad_norms_are_refused_in_a_sentence(theta, step, draw):
 
 def test_every_norm_that_is_documented_is_known(theta, step, draw):
     for how in plane.NORMS:
-        assert np.isfinite(scaled(draw.normal(size=P), how, theta, step, lambda at: float(np.sum((at - theta)**2)))).all()
+        found = scaled(draw.normal(size=P), how, theta, step, lambda at: float(np.sum((at - theta)**2)))
+        assert np.isfinite(found).all()
 
 
 def test_a_digest_tells_values_shapes_and_types_apart():

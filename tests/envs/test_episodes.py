@@ -154,7 +154,7 @@ def test_each_point_can_have_seeds_and_noise_of_its_own(episode_sampler):
         one.close()
     assert len(np.unique(found.returns)) == 21
     shared = episode_sampler("Hopper-v5", 3, 2)
-    same, other = shared.run(by_point, 7, [[1, 2], [1, 2]], gains[:2]), shared.run(by_point, 7, [[1, 2], [3, 4]], gains[:2])
+    same, other = (shared.run(by_point, 7, [[1, 2], second], gains[:2]) for second in ([1, 2], [3, 4]))
     np.testing.assert_array_equal(same.returns[0], same.returns[1])
     np.testing.assert_array_equal(other.returns[0], same.returns[0])
     assert (other.returns[1] != same.returns[1]).all()
@@ -216,8 +216,8 @@ def test_the_transitions_sum_to_the_returns_and_lengths(env, act, options, episo
         steps = trajectory.episode_step[:, 0]
         np.testing.assert_array_equal(steps, np.concatenate([np.arange(n) for n in results.lengths[point]]))
         # rewards are float32, returns sums of float64
-        np.testing.assert_allclose(np.add.reduceat(trajectory.rewards[:, 0].astype(float), first), results.returns[point],
-                                   rtol=1e-6)
+        sums = np.add.reduceat(trajectory.rewards[:, 0].astype(float), first)
+        np.testing.assert_allclose(sums, results.returns[point], rtol=1e-6)
         # an episode ends where it ends, and is not marked where max_steps cut it
         ended = (trajectory.terminated | trajectory.truncated)[:, 0]
         np.testing.assert_array_equal(ended[last], ~results.cut[point])
@@ -243,7 +243,8 @@ def test_collecting_in_parts_is_collecting_at_once(episode_sampler):
     whole = one.collect(noisy, 7, 5)
     parts = [one.collect(noisy, count, 5, first_episode=first) for first, count in ((0, 2), (2, 5))]
     for point in range(2):
-        assert_equal([np.concatenate(columns) for columns in zip(parts[0][point], parts[1][point], strict=True)], whole[point])
+        joined = [np.concatenate(columns) for columns in zip(parts[0][point], parts[1][point], strict=True)]
+        assert_equal(joined, whole[point])
 
 
 @pytest.mark.parametrize(("env", "act", "kind"), [("Hopper-v5", noisy, "normal"), ("CartPole-v1", sampled, "gumbel")])

@@ -15,10 +15,10 @@ PLAYED = ("return", "surrogate", "slices", "concentration", "updates")
 
 
 def trained(path, algo, env):
-    """A run of 4 iterations with all of its policies. Returns: its directory."""
+    """A run of 3 iterations with its first policy and its last. Returns: its directory."""
     few = ["--ppo.minibatches=4", "--ppo.epochs=2"] if algo.startswith("ppo") else []
-    code, _, err = command(train, *QUICK, f"--algo={algo}", f"--env={env}", "--value.epochs=1", *few, "--snapshots=0,1,2,3",
-                           f"--workdir={path}")
+    code, _, err = command(train, *QUICK, f"--algo={algo}", f"--env={env}", "--total_steps=768", "--value.epochs=1", *few,
+                           "--snapshots=0,2", f"--workdir={path}")
     assert code == 0, err
     return path
 

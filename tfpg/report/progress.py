@@ -134,12 +134,12 @@ class Budget(_Line):
         self._update()
 
     def _update(self) -> None:
-        parts = [self._what]
+        parts = []
         if self._spent:
             left = tqdm.format_interval((self._total - self._done) * self._spent / self._played)
-            parts += [f"{self._pairs / self._spent:,.0f} pairs/s", f"{left} left"]
+            parts = [f"{left} left", f"{self._pairs / self._spent:,.0f} pairs/s"]
         elif self._done:
-            parts.append("read from the store")
-        shown = ", ".join(part for part in parts if part)
+            parts = ["read from the store"]
+        shown = ", ".join([*parts, self._what])  # a narrow terminal cuts the last
         share = 100 * self._done // max(self._total, 1)
         self._show(self._done, shown, f"{share} %, {shown}", self._clock(), self._done >= self._total)
