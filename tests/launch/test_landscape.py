@@ -467,12 +467,12 @@ def test_a_survey_killed_at_random_moments_ends_with_the_results_of_an_uninterru
     for _ in range(5):
         process = launched(*asked, f"--output={killed}")
         try:  # from the imports to the drawing
-            process.communicate(timeout=draw.uniform(0.2, 0.8) * seconds)
+            process.communicate(timeout=draw.uniform(0.15, 0.5) * seconds)
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
             kills += 1
-    assert kills > 1
+    assert kills > 0
     process = launched(*asked, f"--output={killed}")
     _, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
@@ -484,8 +484,9 @@ def test_a_survey_killed_at_random_moments_ends_with_the_results_of_an_uninterru
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_ctrl_c_ends_a_survey_with_one_sentence_wherever_it_is(hopper, tmp_path):
-    asked = ["--scale=smoke", f"--policy={hopper['trpo']}/policies/000002", "--pairs=50000"]
-    for seconds in (1, 4, 9, 14, 20, 30):
+    # so much that none of the attempts comes to its end, on whatever machine
+    asked = ["--scale=smoke", f"--policy={hopper['trpo']}/policies/000002", "--pairs=1000000"]
+    for seconds in (1, 4, 9, 14, 20):
         process = launched(*asked, f"--output={tmp_path}")
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(seconds)
