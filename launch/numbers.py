@@ -78,7 +78,7 @@ def _slices(d: xr.Dataset) -> list[str]:
                  f"{' on average' if ends else ''}{ends}; {_episodes(d['slope_count'][0], ' a point')}")
     gain = f", {interval(d, 'rank_gain', 0)} by the gain of the full step" if "rank_gain" in d else ""
     lines.append(f"the step's slope less the others' mean: {interval(d, 'slope_difference')}; among the {1 + len(slopes)} directions "
-                 f"the step ranks {interval(d, 'rank_slope', 0)} by slope (by chance {float(d['rank_slope_chance'][0]):.2f}){gain}")
+                 f"the step ranks {interval(d, 'rank_slope', 0)} by slope (so high by chance: {float(d['rank_slope_chance'][0]):.2f}){gain}")
     if "rank_correlation_along_step" in d:
         lines += _beliefs(d)
     return lines
