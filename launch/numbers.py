@@ -70,7 +70,7 @@ def _slices(d: xr.Dataset) -> list[str]:
     lines = [f"J(θ_k) = {interval(d, 'origin_return', move=0)}, {_episodes(d['origin_return_count'][0])}"]
     lines += [f"J(θ_k + step) − J(θ_k) = {interval(d, 'end_gain', move=i)}, "
               f"{described(d['move_kind'].values[i], int(d['move_pairs'][i]))}" for i in range(d.sizes["move"])]
-    slopes = d["slope"].values[1:]
+    slopes = d["slope"].values[d["role"].values == "random"]
     digits = _digits(float(d["slope_high"][0] - d["slope_low"][0]))
     ends = f", {number(slopes.min(), digits)} to {number(slopes.max(), digits)}" if len(slopes) > 1 else ""
     lines.append(f"slope, reward a step: {interval(d, 'slope', direction=0)} along the step (norm {float(d['norm'][0]):.3g}); along "
@@ -79,6 +79,9 @@ def _slices(d: xr.Dataset) -> list[str]:
     gain = f", {interval(d, 'rank_gain', 0)} by the gain of the full step" if "rank_gain" in d else ""
     lines.append(f"the step's slope less the others' mean: {interval(d, 'slope_difference')}; among the {1 + len(slopes)} directions "
                  f"the step ranks {interval(d, 'rank_slope', 0)} by slope (so high by chance: {float(d['rank_slope_chance'][0]):.2f}){gain}")
+    lines += [(f"{label}, at the same norm: slope {interval(d, 'slope', digits, direction=i)}, among it and the {len(slopes)} random "
+               f"directions it ranks {interval(d, 'rank_slope_recomputed', 0, recomputed=j)}")
+              for j, (i, label) in enumerate((i, str(d["label"].values[i])) for i in np.flatnonzero(d["role"].values == "recomputed"))]
     if "rank_correlation_along_step" in d:
         lines += _beliefs(d)
     return lines

@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tfpg import run_directory, settings, storage
+from tfpg import run_directory, settings, storage, sums
 from tfpg.config import Runtime
 from tfpg.errors import UserError
 
-_OURS = ("metadata.json", "SHA256SUMS")  # what tfpg.snapshot writes beside a SavedModel, and nobody else
+_OURS = (sums.METADATA, sums.SUMS)  # what tfpg.snapshot writes beside a SavedModel, and nobody else
 
 
 def named(given: str | None, flag: str = "policy") -> Path:
@@ -39,10 +39,13 @@ def is_foreign(policy: Path) -> bool:
 
 
 def runtime_of(policy: Path) -> Runtime:
-    """The thread counts that the policy was trained with: they change the bits, and are fixed when TensorFlow starts."""
-    file = policy / "metadata.json"
+    """The thread counts that the policy was trained with: they change the bits, and are fixed when TensorFlow starts.
+
+    Errors: UserError for a directory that is not what was written: a flipped bit could be in the thread counts."""
+    file = policy / sums.METADATA
     if not file.exists():
         return Runtime()  # loading it says what is wrong
+    sums.check(policy)
     metadata = storage.read_json(file)
     try:
         return settings.from_dict(metadata["settings"]).runtime

@@ -90,8 +90,10 @@ class Survey:
         return [Task("surrogate", "on held-out pairs too", self._points * len(self._steps), pairs=self.plan.heldout_pairs)]
 
     def _slices_tasks(self) -> list[Task]:
-        plan, lines = self.plan, 1 + self.plan.directions
-        return [Task("slices", f"the step, {plan.directions} random directions", 1 + lines * (plan.slice_points - 1),
+        plan, again = self.plan, len(self.plan.update_pairs) - 1
+        lines = 1 + plan.directions + again
+        others = f", {again} recomputed" if again else ""
+        return [Task("slices", f"the step{others}, {plan.directions} random directions", 1 + lines * (plan.slice_points - 1),
                      self.pilot.episodes_for(plan.slice_pairs)),
                 Task("slices", "θ_k and θ_k + step", 1 + len(self._steps), self.pilot.episodes_for(plan.end_pairs))]
 
@@ -180,11 +182,14 @@ class Survey:
         plan, moves, pilot = self.plan, self.moves(), self.pilot
         lines = {"step": moves[0].step} | {
             f"random {i + 1}": self._made.random(i, moves[0], norm="step") for i in range(plan.directions)}
+        again = {f"step of {move.pairs:,} pairs": move.step * (moves[0].norm / move.norm) for move in moves[1:]}
         ts = plane.grid(plan.slice_points, *plan.slice_extent)
-        found = slices.slices(self.subject, lines, ts, episodes=pilot.episodes_for(plan.slice_pairs), **self._sampling())
+        found = slices.slices(self.subject, lines, ts, episodes=pilot.episodes_for(plan.slice_pairs), recomputed=again,
+                              **self._sampling())
         if moves[0].train is not None:
             pairs = {"train": moves[0].train, "heldout": self._made.heldout}
-            found = found.merge(slices.slice_surrogates(self.subject, lines, ts, pairs), combine_attrs="drop_conflicts")
+            climbed = slices.slice_surrogates(self.subject, {**lines, **again}, ts, pairs)
+            found = found.merge(climbed, combine_attrs="drop_conflicts")
         found = slices.compared(found)
         ends = slices.ends(self.subject, [move.step for move in moves], episodes=pilot.episodes_for(plan.end_pairs),
                            **self._sampling())

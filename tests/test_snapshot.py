@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.diagnostics import handmade
-from tfpg import snapshot
+from tfpg import snapshot, sums
 from tfpg.checkpoint import named, rebuild
 from tfpg.config import Ppo
 from tfpg.envs.transforms import normalise_observation
@@ -212,8 +212,7 @@ def test_one_of_another_version_is_refused_in_one_sentence(tmp_path):
     module.greedy = tf.function(lambda obs: obs, input_signature=[tf.TensorSpec([None])])
     tf.saved_model.save(module, str(tmp_path / "other"))
     (tmp_path / "other" / "metadata.json").write_text("{}")
-    sums = "".join(f"{total}  {name}\n" for name, total in snapshot._sums(tmp_path / "other").items())
-    (tmp_path / "other" / "SHA256SUMS").write_text(sums)
+    sums.write(tmp_path / "other")
     assert "without sample, parameters" in refusal(tmp_path / "other")
 
 

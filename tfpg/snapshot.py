@@ -14,7 +14,6 @@ inside. Every save builds a module of its own and drops it, so nothing grows wit
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfpg import settings, storage
+from tfpg import settings, storage, sums
 from tfpg.checkpoint import digest, named
 from tfpg.config import CodeLevel, Config
 from tfpg.envs.make import Task
@@ -38,7 +37,6 @@ from tfpg.run_directory import versions
 from tfpg.types import Iteration, Moments, Normaliser
 
 FORMAT = 1  # of record and endpoints; to be raised when either loses or changes something
-METADATA, SUMS = "metadata.json", "SHA256SUMS"
 
 ENDPOINTS = {
     "greedy": "(obs [B, S]) → the most probable actions of π_θk, [B, A] or int32 [B]; the default signature",
@@ -98,9 +96,8 @@ def save(
         except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
             raise UserError(f"cannot write {directory}: {error.message}") from error
         text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
-        (temporary / METADATA).write_text(text + "\n", encoding="utf-8")
-        sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(_sums(temporary).items()))
-        (temporary / SUMS).write_text(sums, encoding="utf-8")
+        (temporary / sums.METADATA).write_text(text + "\n", encoding="utf-8")
+        sums.write(temporary)
 
 
 def load(directory: str | os.PathLike) -> Contents:
@@ -108,7 +105,7 @@ def load(directory: str | os.PathLike) -> Contents:
 
     Errors: UserError, one sentence: no directory, no SavedModel, not one of ours, damaged, of another version."""
     path = Path(os.path.abspath(Path(directory).expanduser()))
-    _check_sums(path)
+    sums.check(path)
     try:
         model = tf.saved_model.load(os.fspath(path))
     except Exception as error:
@@ -240,35 +237,3 @@ def _spec(*shape: int | None, dtype=tf.float32, name: str | None = None) -> tf.T
 
 def _rows(size: int) -> tf.TensorSpec:
     return _spec(None, size)
-
-
-def _check_sums(path: Path) -> None:
-    if not path.is_dir():
-        raise UserError(f"{path} is no directory." if path.exists() else f"there is no directory {path}.")
-    try:
-        recorded = (path / SUMS).read_text(encoding="utf-8").splitlines() if (path / SUMS).exists() else None
-    except (OSError, ValueError):
-        raise UserError(f"{path / SUMS} is damaged: it cannot be read.") from None
-    if recorded is None:
-        if (path / METADATA).exists():
-            raise UserError(f"{path / SUMS} is missing, so {path} cannot be checked.")
-        raise UserError(f"{path} is a SavedModel without tfpg's endpoints: it was not written by tfpg."
-                        if (path / "saved_model.pb").exists() else f"{path} holds no SavedModel.")
-    expected = dict(reversed(line.split("  ", 1)) for line in recorded if "  " in line)
-    if len(expected) != len(recorded) or not {METADATA, "saved_model.pb"} <= expected.keys():
-        raise UserError(f"{path / SUMS} is damaged: it is no list of sums.")
-    with storage.user_errors("read", path):
-        found = _sums(path)
-    for name, total in expected.items():
-        if name not in found:
-            raise UserError(f"{path / name} is missing.")
-        if found[name] != total:
-            raise UserError(f"{path / name} is damaged: it differs from its sum in {SUMS}.")
-
-
-def _sums(directory: Path) -> dict[str, str]:
-    """SHA-256 of every file but SHA256SUMS, by relative name."""
-    files = sorted(file for file in directory.rglob("*") if file.is_file() and file.name != SUMS)
-    return {file.relative_to(directory).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-

@@ -11,12 +11,13 @@ from tests import linear_quadratic as lq
 from tests.diagnostics import handmade
 from tests.diagnostics.subjects import ENDLESS
 from tests.diagnostics.test_landscapes import assert_complete, assert_kept
-from tfpg import checkpoint
+from tfpg import checkpoint, storage
 from tfpg.algos.networks import networks
 from tfpg.config import CodeLevel, Network, Ppo, Value
 from tfpg.diagnostics import evaluation, film
 from tfpg.envs.make import describe
 from tfpg.errors import UserError
+from tfpg.settings import to_dict
 from tfpg.types import Moments
 
 CONFIGS = {
@@ -173,8 +174,9 @@ def lying_at(saved, monkeypatch, tmp_path):
     ({"network": Network(hidden=(8, 7), initial_log_std=-1.0)}, r"network.initial_log_std=-1.0"),
     ({"network": Network(hidden=(9,))}, r"network.hidden="),
     ({"code_level": CodeLevel(observation_clip=7.0)}, r"code_level.observation_clip=7.0"),
+    ({"seed": 1}, r"seed=1, .* with 3"), ({"preset": "ppo_m"}, r"preset=ppo_m"),
     ({"env": ENDLESS}, r"env=tests.diagnostics.subjects:EndlessQuadratic-v0")])
-def test_policies_of_another_network_task_or_code_level_are_refused(changed, sentence, saved, lying_at):
+def test_policies_of_another_run_network_task_or_code_level_are_refused(changed, sentence, saved, lying_at):
     with pytest.raises(UserError, match=sentence) as caught:
         film.later(saved(CONFIGS["separate"])[0], path := lying_at(**changed))
     assert str(path) in str(caught.value) and "choose an iteration of the same run" in str(caught.value)
@@ -183,6 +185,20 @@ def test_policies_of_another_network_task_or_code_level_are_refused(changed, sen
 def test_the_value_nets_settings_do_not_matter(saved, lying_at):
     origin = saved(CONFIGS["separate"])[0]
     assert film.later(origin, lying_at(value=Value(step_size=1.0, minibatches=2))).iteration == 9
+
+
+@pytest.mark.parametrize("seed", [3, 1])
+def test_an_iterate_is_of_the_run_whose_directory_it_lies_in(seed, saved, tmp_path):
+    """Equal in size, and still no film: seed 1 began elsewhere."""
+    origin, other, _ = saved(CONFIGS["separate"])
+    storage.write_json(tmp_path / "config.json", {"settings": to_dict(dataclasses.replace(origin.config, seed=seed))})
+    storage.make_directory(tmp_path / "iterates")
+    path = checkpoint.save_iterate(tmp_path / "iterates", 9, other.theta, other.phi, other.normaliser)
+    if seed == origin.config.seed:
+        assert film.later(origin, path).iteration == 9
+    else:
+        with pytest.raises(UserError, match="seed=1, .* with 3: a line between them is no film"):
+            film.later(origin, path)
 
 
 def test_an_iterate_of_another_network_is_refused(saved):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.diagnostics import handmade, plain_keras
-from tfpg import seeds, snapshot
+from tfpg import seeds, sums
 from tfpg.config import Ppo
 from tfpg.diagnostics import foreign, probe
 from tfpg.envs.episodes import EpisodeSampler
@@ -597,7 +597,7 @@ def test_kinds_are_told_apart(hoppers, pendulum, tmp_path):
     assert foreign.is_foreign(hoppers.path) and foreign.is_foreign(pendulum[0][0]) and foreign.is_foreign("absent.keras")
     assert not foreign.is_foreign(tmp_path)
     shutil.copytree(hoppers.path, tmp_path / "ours")
-    (tmp_path / "ours" / snapshot.METADATA).touch()
+    (tmp_path / "ours" / sums.METADATA).touch()
     assert not foreign.is_foreign(tmp_path / "ours")
 
 

@@ -156,6 +156,20 @@ def test_the_way_down_is_last(linear, directions):
     assert float(found["rank_slope"][0]) == 16 and float(found["rank_slope_high"][0]) == 16
 
 
+def test_a_step_made_again_is_compared_with_the_random_directions_and_is_none_of_them(linear, directions):
+    """Turned round it is last of 6; the step's own place, and the mean of the others, must not know of it."""
+    few, ts = dict(list(directions.items())[:6]), np.array([-1.0, 0, 1])
+    alone = compared(slices(linear, few, ts, episodes=150, seed=1))
+    again = {"uphill": few["step"], "downhill": -few["step"]}
+    found = compared(slices(linear, few, ts, episodes=150, seed=1, recomputed=again))
+    np.testing.assert_array_equal(found["role"], ["step", *["random"] * 5, "recomputed", "recomputed"])
+    np.testing.assert_array_equal(found["rank_slope_recomputed"], [1, 6])
+    for name in ("rank_slope", "rank_slope_chance", "slope_difference", "random_slope"):
+        np.testing.assert_array_equal(found[name], alone[name])
+    assert found.attrs["compared_with"] == 5
+    np.testing.assert_array_equal(found["slope"][6], found["slope"][0])  # the same line, the same episodes
+
+
 # --- ends -----------------------------------------------------------------------------------------------------------
 
 

@@ -112,10 +112,23 @@ def test_what_is_announced_is_what_is_played(whole):
     episodes = int(np.ceil(100 / length))
     found = stored(directory, "return")
     assert dict(found["episode_return"].sizes) == {"update": 2, "x": 3, "y": 3, "episode": episodes}
-    lines = {" ".join(line.split()[:6]): line.split() for line in out.splitlines()}
-    assert lines["return stored step of 256 pairs"][6:8] == ["9", str(episodes)]
-    assert lines["slices the step, 2 random directions"][6:8] == [str(1 + 3 * 3), str(episodes)]
-    assert lines["updates updates of 256 pairs 2"][6] == "8"
+    lines = [line.split() for line in out.splitlines()]
+
+    def after(words):
+        return next(line[len(words.split()):] for line in lines if line[:len(words.split())] == words.split())
+
+    assert after("return stored step of 256 pairs")[:2] == ["9", str(episodes)]
+    assert after("slices the step, 1 recomputed, 2 random directions")[:2] == [str(1 + 4 * 3), str(episodes)]
+    assert after("updates updates of 256 pairs 2")[0] == "8"
+
+
+def test_the_recomputed_step_has_a_line_of_the_steps_norm_and_a_place_among_the_random_ones(whole):
+    found = stored(whole[0], "slices")
+    np.testing.assert_array_equal(found["role"], ["step", "random", "random", "recomputed"])
+    np.testing.assert_allclose(found["norm"], float(found["norm"][0]), rtol=1e-6)
+    assert str(found["label"][3]) == f"step of {int(found['move_pairs'][1]):,} pairs"
+    assert 1 <= float(found["rank_slope_recomputed"][0]) <= 3 and found.attrs["compared_with"] == 2
+    assert f"{found['label'].values[3]}, at the same norm: slope" in " ".join(whole[1].split())
 
 
 def test_no_printed_line_is_wider_than_its_terminal_but_paths(whole):
@@ -145,15 +158,6 @@ def test_the_surfaces_are_of_the_stored_and_the_recomputed_step(whole, ppo):
         np.testing.assert_allclose(found["random_norm"], 2)
     at_origin = stored(whole[0], "surrogate")["surrogate"].sel(x=0, y=0)
     np.testing.assert_allclose(at_origin, 0, atol=1e-6)
-
-
-def test_the_real_command_line_announces_on_standard_output_and_is_quiet(policy, tmp_path):
-    arguments = [*TINY, policy, "--surface=surrogate", "--update_pairs=stored", f"--output={tmp_path}"]
-    done = subprocess.run([sys.executable, "-m", "launch.landscape", *arguments], capture_output=True, text=True, timeout=250,
-                          check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "0 %, surrogate of ppo on CartPole-v1, seed 0, iteration 2\n"
-    assert "first look at" in done.stdout and f"stored in {tmp_path}: surrogate.nc" in done.stdout
 
 
 # The same directory again
@@ -479,6 +483,16 @@ def test_a_survey_killed_at_random_moments_ends_with_the_results_of_an_uninterru
     assert_equal_surveys(whole, killed, (*PLAYED, "film"))
     for picture in whole.glob("*.png"):
         assert (killed / picture.name).read_bytes() == picture.read_bytes()
+
+
+@pytest.mark.long
+def test_the_real_command_line_announces_on_standard_output_and_is_quiet(policy, tmp_path):
+    arguments = [*TINY, policy, "--surface=surrogate", "--update_pairs=stored", f"--output={tmp_path}"]
+    done = subprocess.run([sys.executable, "-m", "launch.landscape", *arguments], capture_output=True, text=True, timeout=250,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "0 %, surrogate of ppo on CartPole-v1, seed 0, iteration 2\n"
+    assert "first look at" in done.stdout and f"stored in {tmp_path}: surrogate.nc" in done.stdout
 
 
 @pytest.mark.long

@@ -20,6 +20,7 @@ from tests.launch.test_moves import CONFIG, refused
 from tfpg import storage
 from tfpg.config import Ppo
 from tfpg.diagnostics import foreign
+from tfpg.errors import UserError
 
 P = "--policy={run}/policies/000007"
 
@@ -180,6 +181,20 @@ def test_what_is_other_codes_is_judged_alike_with_and_without_tensorflow(run, na
     assert policies.is_foreign(run / name) == foreign.is_foreign(run / name)
 
 
+def test_a_byte_of_the_metadata_flipped_anywhere_is_named_before_tensorflow_is_started(run, tmp_path):
+    """A bit in a number of threads, or in the name of a setting, still leaves readable JSON."""
+    from launch import policies
+
+    shutil.copytree(run / "policies" / "000007", tmp_path / "p")
+    whole = (tmp_path / "p" / "metadata.json").read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        data = bytearray(whole)
+        data[place] ^= 1
+        (tmp_path / "p" / "metadata.json").write_bytes(data)
+        with pytest.raises(UserError, match=r"metadata\.json is damaged: it differs from its sum"):
+            policies.runtime_of(tmp_path / "p")
+
+
 # With it
 
 
@@ -191,7 +206,7 @@ def sentence(code, out, err):
 
 @pytest.mark.parametrize(("file", "words"), [
     ("variables/variables.data-00000-of-00001", "variables.data-00000-of-00001 is damaged: it differs from its sum"),
-    ("saved_model.pb", "saved_model.pb is damaged"), ("SHA256SUMS", "is damaged"), ("metadata.json", "metadata.json")])
+    ("saved_model.pb", "saved_model.pb is damaged"), ("SHA256SUMS", "is damaged"), ("metadata.json", "metadata.json is damaged: it differs from its sum")])
 def test_a_flipped_byte_is_found(run, tmp_path, file, words):
     shutil.copytree(run / "policies" / "000007", tmp_path / "p")
     data = bytearray((tmp_path / "p" / file).read_bytes())
@@ -248,8 +263,8 @@ def test_a_film_to_another_network_or_task_is_refused_shortly(run, tmp_path):
     other = handmade.Made(handmade.config("Pendulum-v1")).save(tmp_path / "000008")
     asked = [f"--policy={run}/policies/000007", "--surface=film", f"--output={tmp_path}/o"]
     said = sentence(*survey(*asked, f"--to={other}"))
-    assert said == (f"{other} was made with env=Pendulum-v1, {run}/policies/000007 with CartPole-v1: a line between them means "
-                    "nothing, so choose an iteration of the same run.")
+    assert said == (f"{other} was made with env=Pendulum-v1, {run}/policies/000007 with CartPole-v1: a line between them is "
+                    "no film, so choose an iteration of the same run.")
     assert "is neither a policy's directory nor an iterate" in sentence(*survey(*asked, f"--to={run}/notes.txt"))
 
 
@@ -257,12 +272,12 @@ def test_a_refused_step_is_told_at_once_and_the_proposal_takes_its_place_in_the_
     made = handmade.Made(CONFIG)
     made.iteration = refused(made)
     directory = made.save(tmp_path / "000007")
-    asked = [f"--policy={directory}", "--surface=surrogate", "--update_pairs=stored", f"--output={tmp_path}/o"]
+    asked = [f"--policy={directory}", "--surface=return", "--update_pairs=stored", f"--output={tmp_path}/o", "--dry_run"]
     said = sentence(*survey(*asked))
     assert "has norm 0" in said and "TRPO refused it, and --step=proposed shows what the line search refused." in said
     code, out, err = survey(*asked, "--step=proposed")
     assert code == 0, err
-    assert (tmp_path / "o" / "surrogate.nc").exists() and "proposed step of 24 pairs" in out
+    assert (tmp_path / "o" / "pilot.json").exists() and "proposed step of 24 pairs" in out
 
 
 def test_a_refused_step_does_not_keep_from_what_needs_none(tmp_path):

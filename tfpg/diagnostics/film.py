@@ -20,13 +20,17 @@ import xarray as xr
 
 from tfpg import checkpoint
 from tfpg.algos.networks import networks
+from tfpg.config import Config
 from tfpg.diagnostics import landscapes, probe
 from tfpg.diagnostics.plane import line
 from tfpg.diagnostics.probe import Probe
 from tfpg.envs.transforms import normalise_observation, scale
 from tfpg.errors import UserError
+from tfpg.run_directory import RunDirectory
 from tfpg.settings import to_dict
 from tfpg.types import Moments, Tensor
+
+_ONE_RUN = ("env", "env_args", "network", "code_level", "preset", "algorithm", "seed")  # what every θ of a run has in common
 
 
 class Later(NamedTuple):
@@ -42,16 +46,19 @@ def later(origin: Probe, path: str | os.PathLike) -> Later:
     """The θ of another iteration of a run, re-expressed under the origin's normaliser.
 
     Args: path: SavedModel directory, or an iterate of the film (runs/…/iterates/000300.npz).
-    Errors: UserError where it belongs to another network, task or kind of normalisation."""
+    Errors: UserError where it belongs to another run, network, task or kind of normalisation."""
     path = Path(os.path.abspath(Path(path).expanduser()))
     if path.is_dir():
         other = probe.load(path)
-        _check_alike(origin, other)
+        _check_alike(origin, other.config, path)
         theta, moments, iteration = other.theta, other.normaliser.observation, other.iteration
     else:
         if not (path.suffix == ".npz" and path.stem.isdecimal()):
             raise UserError(f"{path} is neither a policy's directory nor an iterate: --to takes runs/…/policies/000300 or "
                             "runs/…/iterates/000300.npz.")
+        run = RunDirectory(path.parent.parent)
+        if run.config_file.exists():  # an iterate that lies alone says nothing of where it is from
+            _check_alike(origin, run.config, path)
         iterate = checkpoint.load_iterate(path.parent, int(path.stem))
         theta, moments, iteration = iterate.theta, iterate.normaliser.observation, iterate.iteration
     if np.shape(theta) != np.shape(origin.theta):
@@ -102,9 +109,10 @@ def _difference(origin: Probe, theta: Tensor, moments: Moments, expressed: np.nd
     return float(tf.reduce_max(tf.abs(ours - theirs)))
 
 
-def _check_alike(origin: Probe, other: Probe) -> None:
-    mine, its = to_dict(origin.config), to_dict(other.config)
+def _check_alike(origin: Probe, config: Config, path: Path) -> None:
+    """Errors: UserError naming the first setting by which a policy at `path` is of another run."""
+    mine, its = to_dict(origin.config), to_dict(config)
     for name in mine:
-        if name.split(".")[0] in ("env", "env_args", "network", "code_level") and its[name] != mine[name]:
-            raise UserError(f"{other.path} was made with {name}={its[name]}, {origin.path} with {mine[name]}: a line between them "
-                            "means nothing, so choose an iteration of the same run.")
+        if name.split(".")[0] in _ONE_RUN and its.get(name) != mine[name]:
+            raise UserError(f"{path} was made with {name}={its.get(name)}, {origin.path} with {mine[name]}: a line between them "
+                            "is no film, so choose an iteration of the same run.")

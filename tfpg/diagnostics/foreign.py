@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfpg import snapshot, storage
+from tfpg import storage, sums
 from tfpg.checkpoint import digest
 from tfpg.diagnostics import foreign_models, probe
 from tfpg.diagnostics.probe import Probe, Subject
@@ -111,7 +111,7 @@ class ForeignProbe:
 def is_foreign(path: str | os.PathLike) -> bool:
     """Whether a policy is other code's: a .keras file, or a SavedModel without tfpg's metadata."""
     path = Path(path).expanduser()
-    ours = (path / snapshot.METADATA).exists() or (path / snapshot.SUMS).exists()
+    ours = (path / sums.METADATA).exists() or (path / sums.SUMS).exists()
     return path.suffix == ".keras" or (path / "saved_model.pb").exists() and not ours
 
 

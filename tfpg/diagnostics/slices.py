@@ -23,14 +23,18 @@ from tfpg.errors import UserError
 
 
 def slices(subject: Subject, directions: Mapping[str, np.ndarray], ts: np.ndarray, *, episodes: int, seed: int,
-           noise: str = "common", max_steps: int | None = None, **playing: Any) -> xr.Dataset:
+           recomputed: Mapping[str, np.ndarray] | None = None, noise: str = "common", max_steps: int | None = None,
+           **playing: Any) -> xr.Dataset:
     """J along straight lines from θ_k: the first direction is the step, the others are what it is compared with.
 
         slope = Σ_t w_t J(θ_k + t·d),   w the least-squares weights of |t| ≤ 1
 
     With common numbers one set of episodes serves every point, so a slope is a mean over episodes and its error knows
     how they hang together. θ_k itself is played once.
-    Args: directions: by label; t = 1 is the whole of each. ts: [T], with 0 among them. Others: as of `returns`."""
+    Args: directions: by label; t = 1 is the whole of each. ts: [T], with 0 among them. recomputed: further lines by label,
+    the same update from other pairs: each is compared with the random ones too, and is none of them. Others: as of `returns`."""
+    roles = ["step"] + ["random"] * (len(directions) - 1) + ["recomputed"] * len(recomputed or {})
+    directions = {**directions, **(recomputed or {})}
     lines = [line(subject.theta, direction, ts) for direction in directions.values()]
     thetas = np.stack([each.thetas() for each in lines])  # [D, T, P]
     zero = lines[0].centre
@@ -68,7 +72,8 @@ def slices(subject: Subject, directions: Mapping[str, np.ndarray], ts: np.ndarra
     if 1.0 in ts:
         one = _gains(found[:, list(ts).index(1.0)], found[0, zero], noise)
         variables |= estimate("at_one", one, each, shape[:1], "episodes", **REWARD, long_name="J(t = 1) − J(θ_k)")
-    coordinates = {"direction": np.arange(len(lines)), "label": ("direction", list(directions)), "t": np.asarray(ts, np.float64),
+    coordinates = {"direction": np.arange(len(lines)), "label": ("direction", list(directions)),
+                   "role": ("direction", roles), "t": np.asarray(ts, np.float64),
                    "episode": np.arange(episodes)}
     attributes = {**subject.provenance(), "instrument": "landscape", "surface": "slices", "seed": seed, "noise": noise,
                   "episodes": episodes, "confidence": estimates.CONFIDENCE, "few_episodes": int(episodes < estimates.FEW)}
@@ -88,22 +93,29 @@ def slice_surrogates(probe: Probe, directions: Mapping[str, np.ndarray], ts: np.
 def compared(dataset: xr.Dataset) -> xr.Dataset:
     """A Dataset of `slices` with what the step is among the random directions, and how the surrogate goes with the return.
 
-    Adds slope_difference and rank_slope, rank_gain (1: the step is best); with surrogates on the lines rank_correlation
-    along the step and over all lines, as seen and freed of the episodes' noise."""
-    ts, found = dataset["t"].values, dataset["episode_return"].values
+    Adds slope_difference and rank_slope, rank_gain (1: the step is best), rank_slope_recomputed of each recomputed step
+    among the random directions; with surrogates on the lines rank_correlation along the step and over the step's and the
+    random lines, as seen and freed of the episodes' noise."""
+    ts, whole = dataset["t"].values, dataset["episode_return"].values
+    again = dataset["role"].values == "recomputed"
+    found = whole[~again]
     new: dict[str, Any] = estimate("slope_difference", estimates.slope_differences(found, ts), (), (), None,
                                    units="reward a step", long_name="slope along the step minus the mean of the random ones")
     slopes = estimates.episode_slopes(found, ts)
     new |= estimate("random_slope", estimates.means(slopes[1:].mean(0)), (), (), None, units="reward a step",
                     long_name="mean slope along the random directions; the interval is that of the episodes")
     new |= _rank("rank_slope", ranks.rank_interval(slopes[0], slopes[1:]))
+    if again.any():
+        places = [ranks.rank_interval(own, slopes[1:]) for own in estimates.episode_slopes(whole[again], ts)]
+        together = estimates.Estimate(*(np.stack(column) for column in zip(*places, strict=True)))
+        new |= estimate("rank_slope_recomputed", together, ("recomputed",), (len(places),), None, units="1")
     # how likely one of 1 + R directions drawn alike takes this place or a better one
     new["rank_slope_chance"] = field(ranks.rank(slopes[0].mean(), slopes[1:].mean(-1)).chance, (), ())
     if 1.0 in ts:
         ends = found[:, list(ts).index(1.0)]
         new |= _rank("rank_gain", ranks.rank_interval(ends[0], ends[1:]))
     if "surrogate" in dataset:
-        new |= _rank_correlations(dataset, found)
+        new |= _rank_correlations(dataset.isel(direction=~again), found)
     return dataset.assign(_one_row(new)).assign_attrs(compared_with=len(found) - 1)
 
 

@@ -82,7 +82,7 @@ def film(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
 def _returns(axes: Axes, update: xr.Dataset) -> None:
     """The return along every direction, the step's thick and with its band."""
     ts, values, low, high = _lines(update, "direction", "t")
-    step, random = _directions(update)
+    step, random, again = _directions(update)
     colour = captions.colour(update)
     if random.size:
         known = np.isfinite(values[random]).any(axis=0)
@@ -93,6 +93,10 @@ def _returns(axes: Axes, update: xr.Dataset) -> None:
         lines[0].set_label(f"{random.size} {_RANDOM}")
     _band(axes, ts, None if low is None else low[step], None if high is None else high[step], colour)
     axes.plot(ts, values[step], color=colour, linewidth=2.4, zorder=4, label=_STEP)
+    for index in again:
+        _band(axes, ts, None if low is None else low[index], None if high is None else high[index], _DARK, alpha=0.12, label="_")
+        axes.plot(ts, values[index], color=_DARK, linestyle=_DASHED, linewidth=1.9, zorder=4,
+                  label=f"direction of the {fields.texts(update, 'label')[index]}")
     _mark(axes, ts, values[step])
     axes.set_ylabel(fields.RETURN, fontsize=sheets.MEDIUM)
     axes.set_title("True return", fontsize=sheets.MEDIUM)
@@ -102,7 +106,7 @@ def _returns(axes: Axes, update: xr.Dataset) -> None:
 
 def _surrogates(axes: Axes, update: xr.Dataset) -> None:
     """What the algorithm optimises, along the step, on both pools."""
-    (objective, _), (step, _) = fields.objectives(update), _directions(update)
+    (objective, _), (step, *_) = fields.objectives(update), _directions(update)
     chosen = update.sortby("t").isel(objective=fields.texts(update, "objective").index(objective), direction=step)
     ts, colour = np.asarray(chosen["t"], np.float64), captions.colour(update)
     for index, pool in enumerate(fields.texts(update, "pool")):
@@ -123,16 +127,17 @@ def _ranks(axes: Axes, update: xr.Dataset, by: str) -> None:
     """Every direction's slope or gain with its interval, in order, the step's large."""
     name, label = _BY[by]
     values, (low, high) = fields.array(update, name, "direction"), fields.bounds(update, name, "direction")
-    step, random = _directions(update)
+    step, random, again = _directions(update)
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(values[known])]
     places = np.arange(len(order))
-    colours = [captions.colour(update) if index == step else _GREY for index in order]
+    own = {step: captions.colour(update), **dict.fromkeys(again.tolist(), _DARK)}  # the steps; all others are random
+    colours = [own.get(index, _GREY) for index in order.tolist()]
     if low is not None:
-        widths = [2.2 if index == step else 1.0 for index in order]
+        widths = [2.2 if index in own else 1.0 for index in order.tolist()]
         axes.hlines(places, low[order], high[order], colors=colours, linewidth=widths, zorder=2)
         axes.plot([], [], color=_GREY, linewidth=1, label=INTERVAL)
-    axes.scatter(values[order], places, color=colours, s=[48 if index == step else 14 for index in order], zorder=3)
+    axes.scatter(values[order], places, color=colours, s=[48 if index in own else 14 for index in order.tolist()], zorder=3)
     axes.axvline(0, color=_DARK, linewidth=0.9, zorder=1)
     between = sheets.interval(*(fields.scalar(update, f"rank_{by}_{side}") for side in ("low", "high")))
     axes.set_title(_rank(values, step, random) + between, fontsize=sheets.MEDIUM)
@@ -153,12 +158,14 @@ def _lines(dataset: xr.Dataset, *dims: str) -> tuple[np.ndarray, np.ndarray, np.
     return np.asarray(dataset["t"], np.float64), *found
 
 
-def _directions(update: xr.Dataset) -> tuple[int, np.ndarray]:
-    """Which direction is the step, and which are random."""
-    count = update.sizes["direction"]
+def _directions(update: xr.Dataset) -> tuple[int, np.ndarray, np.ndarray]:
+    """Which direction is the step, which are random, and which are the step made again from other pairs."""
     labels = fields.texts(update, "label") if "label" in update else []
     step = labels.index("step") if "step" in labels else 0
-    return step, np.delete(np.arange(count), step)
+    again = np.array([role == "recomputed" for role in fields.texts(update, "role")] if "role" in update else
+                     [False] * update.sizes["direction"])
+    others = np.delete(np.arange(len(again)), step)
+    return step, others[~again[others]], others[again[others]]
 
 
 def _rank(values: np.ndarray, step: int, random: np.ndarray) -> str:
