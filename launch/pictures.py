@@ -28,13 +28,16 @@ def draw(found: dict[str, xr.Dataset], directory: Path, new: Sequence[str]) -> N
 
 
 def panels(found: Sequence[dict[str, xr.Dataset]], directory: Path) -> str:
-    """Several policies beside each other on one scale. Returns: the files' names."""
+    """Several policies beside each other on one scale, for each step that all of them have. Returns: the files' names."""
     drawers: dict[str, Draw] = {}
     for name in ("return", "surrogate"):
         datasets = [each[name] for each in found if name in each]
-        if len(datasets) > 1:
-            drawers[f"panels-{name}"] = functools.partial(side_by_side.panels, datasets)
-            drawers[f"panels-{name}-3d"] = functools.partial(side_by_side.panels_3d, datasets)
+        if len(datasets) < 2:
+            continue
+        for update in range(min(dataset.sizes["update"] for dataset in datasets)):
+            file = f"panels-{name}" + (f"-{int(datasets[0]['update'][update])}" if update else "")
+            drawers[file] = functools.partial(side_by_side.panels, datasets, update=update)
+            drawers[f"{file}-3d"] = functools.partial(side_by_side.panels_3d, datasets, update=update)
     _keep(drawers, directory, 0)
     return f"{', '.join(f'{name}.png' for name in drawers)} in {directory}" if drawers else "none, for they share no surface"
 

@@ -52,6 +52,12 @@ def mesh(axes):
     return axes.collections[0].get_array()
 
 
+@pytest.mark.parametrize(("kind", "chosen"), [("stored", True), ("recomputed", True), ("given", False)])
+def test_the_pairs_a_step_was_chosen_on_are_told_from_those_it_only_meets(kind, chosen):
+    said = words(landscapes.surrogate(surrogates(xs=SMALL, kinds=(kind,))))
+    assert ("the update's own pairs, on which the step was chosen: 2,048" in said) == chosen and "held-out pairs: 20,480" in said
+
+
 @pytest.mark.parametrize("name", EVERY_FIGURE)
 def test_few_episodes_is_said_exactly_when_the_result_is_flagged(name):
     few = "few updates" if name == "updates" else "few episodes"

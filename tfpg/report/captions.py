@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from tfpg.report.fields import Field, array, bounds, kind, refused, scalar, texts
+from tfpg.report.fields import Field, array, bounds, kind, refused, scalar, texts, updates
 from tfpg.report.figures import PALETTE
 from tfpg.report.sheets import interval, joined, number, signed
 
@@ -99,11 +99,14 @@ def median(dataset: xr.Dataset, name: str) -> float:
 def surrogate_samples(dataset: xr.Dataset) -> list[str]:
     """Pairs, normalisation and origin of a surrogate, for the caption."""
     parts = []
+    given = "given" in {kind(each) for each in updates(dataset)}  # a step from elsewhere was not made from these pairs
     if "surrogate_count" in dataset:
         counts = dataset["surrogate_count"]
         for index, pool in enumerate(texts(dataset, "pool")):
             sizes = [f"{size:,.0f}" for size in np.unique(counts.isel(pool=index))]
-            parts.append(f"{POOLS.get(pool, pool)}: {joined(sizes)}")
+            # what is chosen on some pairs looks better on them than it is
+            chosen = ", on which the step was chosen" if pool == "train" and not given else ""
+            parts.append(f"{POOLS.get(pool, pool)}{chosen}: {joined(sizes)}")
     epsilon, advantages = dataset.attrs.get("epsilon"), dataset.attrs.get("advantage_norm")
     parts += [f"clipped at 1 ± {float(epsilon):g}"] if epsilon is not None and np.isfinite(float(epsilon)) else []
     return ["; ".join(["surrogate, 0 at the origin", *parts]), *([str(advantages)] if advantages else [])]
