@@ -45,11 +45,17 @@ class Moves:
     def __init__(self, subject: Subject, plan: Plan, threads: int):
         self._subject, self._plan, self._threads = subject, plan, threads
         self._layout = subject.layout  # asked once: a probe builds a network for it
+        self.refused: tuple[str, ...] = ()  # recomputed steps that are not among `all`, in words
 
     @functools.cached_property
     def all(self) -> tuple[Move, ...]:
-        """The plan's update_pairs in their order. Errors: UserError for a step of norm 0, which spans no plane."""
-        return tuple(self.first if token == "stored" else self._recomputed(int(token)) for token in self._plan.update_pairs)
+        """The plan's update_pairs in their order, without recomputed steps that TRPO refused: those span no plane.
+
+        Errors: UserError where none is left, or the step that --step names has norm 0."""
+        made = [self.first if token == "stored" else self._recomputed(int(token)) for token in self._plan.update_pairs]
+        whole = tuple(move for move in made if move.norm > 0)
+        self.refused = tuple(move.described for move in made if not move.norm > 0)
+        return whole or (self._checked(made[0]),)
 
     @functools.cached_property
     def first(self) -> Move:
@@ -93,7 +99,7 @@ class Moves:
         repeater = updates.Repeater(self._subject, minibatches=self._plan.minibatches)
         made = repeater(pool, updates.stream(self._subject, seed=self._plan.seed, repeat=0))
         step = made.proposed if self._plan.step == "proposed" else made.step
-        return self._checked(Move("recomputed", pairs, step.step, surrogates.pool_pairs(pool, made.batch)))
+        return Move("recomputed", pairs, step.step, surrogates.pool_pairs(pool, made.batch))
 
     def _checked(self, move: Move) -> Move:
         if not move.norm > 0:

@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 
 from launch.moves import described
+from tfpg.diagnostics import post_update
 from tfpg.diagnostics.estimates import FEW
 from tfpg.diagnostics.probe import Probe, Subject
 
-_POOLS = {"train": "the update's own pairs", "heldout": "held-out pairs"}
+_POOLS = {"train": "the update's own pairs (a step made from them looks better there than it is)", "heldout": "held-out pairs"}
 _LABEL = 15  # characters of the column that names the surface
 
 
@@ -33,6 +34,11 @@ def report(subject: Subject, found: dict[str, xr.Dataset], width: int | None = N
         for number, line in enumerate(say(found[name]) if name in found else []):
             label = f"  {'' if number else name}".ljust(2 + _LABEL)
             lines += textwrap.wrap(line, width, initial_indent=label, subsequent_indent=" " * (4 + _LABEL))
+    if refused := {str(d.attrs["refused_steps"]) for d in found.values() if "refused_steps" in d.attrs}:
+        lines.append(f"refused by TRPO's line search, norm 0, so not looked at: {', '.join(sorted(refused))}")
+    if any("rank correlation" in line for line in lines):
+        lines += textwrap.wrap("rank correlations: the intervals are of the episodes, for this surrogate and these points; the error of "
+                               "the surrogate itself is left out of them", width)
     if any("(few)" in line for line in lines):
         lines.append(f"few: with fewer than {FEW} the intervals can be far too short")
     return "\n".join(lines)
@@ -70,9 +76,10 @@ def _slices(d: xr.Dataset) -> list[str]:
     lines = [f"J(θ_k) = {interval(d, 'origin_return', move=0)}, {_episodes(d['origin_return_count'][0])}"]
     lines += [f"J(θ_k + step) − J(θ_k) = {interval(d, 'end_gain', move=i)}, "
               f"{described(d['move_kind'].values[i], int(d['move_pairs'][i]))}" for i in range(d.sizes["move"])]
-    slopes = d["slope"].values[d["role"].values == "random"]
+    roles = d["role"].values if "role" in d else np.array(["step"] + ["random"] * (d.sizes["direction"] - 1))
+    slopes = d["slope"].values[roles == "random"]
     digits = _digits(float(d["slope_high"][0] - d["slope_low"][0]))
-    ends = f", {number(slopes.min(), digits)} to {number(slopes.max(), digits)}" if len(slopes) > 1 else ""
+    ends = f" (of these, for other episodes), {number(slopes.min(), digits)} to {number(slopes.max(), digits)}" if len(slopes) > 1 else ""
     lines.append(f"slope, reward a step: {interval(d, 'slope', direction=0)} along the step (norm {float(d['norm'][0]):.3g}); along "
                  f"{len(slopes)} random direction{'s' if len(slopes) > 1 else ''} of that norm {interval(d, 'random_slope', digits)}"
                  f"{' on average' if ends else ''}{ends}; {_episodes(d['slope_count'][0], ' a point')}")
@@ -81,7 +88,7 @@ def _slices(d: xr.Dataset) -> list[str]:
                  f"the step ranks {interval(d, 'rank_slope', 0)} by slope (so high by chance: {float(d['rank_slope_chance'][0]):.2f}){gain}")
     lines += [(f"{label}, at the same norm: slope {interval(d, 'slope', digits, direction=i)}, among it and the {len(slopes)} random "
                f"directions it ranks {interval(d, 'rank_slope_recomputed', 0, recomputed=j)}")
-              for j, (i, label) in enumerate((i, str(d["label"].values[i])) for i in np.flatnonzero(d["role"].values == "recomputed"))]
+              for j, (i, label) in enumerate((i, str(d["label"].values[i])) for i in np.flatnonzero(roles == "recomputed"))]
     if "rank_correlation_along_step" in d:
         lines += _beliefs(d)
     return lines
@@ -161,10 +168,11 @@ def _updates(d: xr.Dataset) -> list[str]:
              f"{interval(d, 'cvar')}, episode noise taken out {interval(d, 'cvar_shrunken')}")
     drops = (f"an update lowers the return with probability {interval(d, 'drop_probability', 2)}, episode noise taken out "
              f"{interval(d, 'drop_probability_normal', 2)}")
-    spreads = (f"standard deviation between updates {number(spread[0])}, of an episode {number(spread[1])}; cosine of a step with "
+    ends = [np.sqrt(max(float(d[f"variance_{name}"][0]), 0)) for name in ("low", "high")]
+    spreads = (f"standard deviation between updates {number(spread[0])} [{number(ends[0])}, {number(ends[1])}], of an episode {number(spread[1])}; cosine of a step with "
                f"the others' mean {number(d['cosine'].mean(), 2)}")
     refused = f"; {d.attrs['refused']} of {repeats} updates were refused" if d.attrs["refused"] else ""
-    return [gains, drops, spreads + refused]
+    return [gains, drops, spreads + refused, post_update.DRAWN]
 
 
 def _film(d: xr.Dataset) -> list[str]:

@@ -35,7 +35,7 @@ def panels(found: Sequence[dict[str, xr.Dataset]], directory: Path) -> str:
         if len(datasets) < 2:
             continue
         for update in range(min(dataset.sizes["update"] for dataset in datasets)):
-            file = f"panels-{name}" + (f"-{int(datasets[0]['update'][update])}" if update else "")
+            file = f"panels-{name}" + (f"-recomputed-{int(datasets[0]['update'][update])}" if update else "")
             drawers[file] = functools.partial(side_by_side.panels, datasets, update=update)
             drawers[f"{file}-3d"] = functools.partial(side_by_side.panels_3d, datasets, update=update)
     _keep(drawers, directory, 0)

@@ -148,6 +148,8 @@ class Survey:
             norm = "step" if surface == "slices" else None
             found = found.assign_attrs(self._made.facts(first, norm), update=first.pairs, update_kind=first.label)
         plan = dataclasses.asdict(self.plan)
+        if self._made.refused and surface in NEEDS_STEP:
+            found = found.assign_attrs(refused_steps=", ".join(self._made.refused))
         return found.assign_attrs(
             surface=surface, norm="step" if surface == "slices" else self.plan.norm, scale=self.plan.scale,
             nominal_pairs=self._nominal(surface), pilot_mean_length=self.pilot.mean_length, pilot_std=self.pilot.std,
@@ -182,7 +184,7 @@ class Survey:
         plan, moves, pilot = self.plan, self.moves(), self.pilot
         lines = {"step": moves[0].step} | {
             f"random {i + 1}": self._made.random(i, moves[0], norm="step") for i in range(plan.directions)}
-        again = {f"step of {move.pairs:,} pairs": move.step * (moves[0].norm / move.norm) for move in moves[1:]}
+        again = {move.described: move.step * (moves[0].norm / move.norm) for move in moves[1:]}
         ts = plane.grid(plan.slice_points, *plan.slice_extent)
         found = slices.slices(self.subject, lines, ts, episodes=pilot.episodes_for(plan.slice_pairs), recomputed=again,
                               **self._sampling())
@@ -203,7 +205,7 @@ class Survey:
             max_steps=plan.max_steps, threads=self._threads, store=self._store, progress=self._progress)
 
     def _film(self) -> xr.Dataset:
-        ts = plane.grid(self.plan.slice_points, *self.plan.slice_extent)
+        ts = plane.grid(self.plan.slice_points, 0.0, 1.0)  # from θ_k to the later θ: beyond, nothing was ever trained
         return film.film(self.subject, self.later, ts, episodes=self.pilot.episodes_for(self.plan.slice_pairs),
                          numbers=(3,), **self._sampling())
 

@@ -122,12 +122,12 @@ def parse_numbers(name: str, text: str, *, ascending: bool = True) -> tuple[int,
 
 
 def parse_updates(given: str | Sequence[str]) -> tuple[str, ...]:
-    """stored, and numbers of pairs."""
+    """stored, which comes first wherever it is named, and numbers of pairs."""
     tokens = [token.strip() for token in (given.split(",") if isinstance(given, str) else given)]
     parsed = tuple(token if token == "stored" else _pairs(token) for token in tokens)
     if len(set(parsed)) < len(parsed):
         raise UserError(f"update_pairs={','.join(tokens)} names one twice.")
-    return parsed
+    return tuple(sorted(parsed, key=lambda token: token != "stored"))  # the run's own step is what others stand beside
 
 
 def _pairs(token: str) -> str:

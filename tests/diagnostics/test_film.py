@@ -13,7 +13,7 @@ from tests.diagnostics.subjects import ENDLESS
 from tests.diagnostics.test_landscapes import assert_complete, assert_kept
 from tfpg import checkpoint, storage
 from tfpg.algos.networks import networks
-from tfpg.config import CodeLevel, Network, Ppo, Value
+from tfpg.config import CodeLevel, Network, Ppo, Runtime, Value
 from tfpg.diagnostics import evaluation, film
 from tfpg.envs.make import describe
 from tfpg.errors import UserError
@@ -175,6 +175,7 @@ def lying_at(saved, monkeypatch, tmp_path):
     ({"network": Network(hidden=(9,))}, r"network.hidden="),
     ({"code_level": CodeLevel(observation_clip=7.0)}, r"code_level.observation_clip=7.0"),
     ({"seed": 1}, r"seed=1, .* with 3"), ({"preset": "ppo_m"}, r"preset=ppo_m"),
+    ({"algorithm": Ppo(minibatches=2, step_size=1.0)}, r"ppo.step_size=1.0"), ({"value": Value(step_size=1.0, minibatches=2)}, r"value.step_size=1.0"),
     ({"env": ENDLESS}, r"env=tests.diagnostics.subjects:EndlessQuadratic-v0")])
 def test_policies_of_another_run_network_task_or_code_level_are_refused(changed, sentence, saved, lying_at):
     with pytest.raises(UserError, match=sentence) as caught:
@@ -182,9 +183,10 @@ def test_policies_of_another_run_network_task_or_code_level_are_refused(changed,
     assert str(path) in str(caught.value) and "choose an iteration of the same run" in str(caught.value)
 
 
-def test_the_value_nets_settings_do_not_matter(saved, lying_at):
+def test_a_run_may_be_made_longer_and_on_other_threads(saved, lying_at):
     origin = saved(CONFIGS["separate"])[0]
-    assert film.later(origin, lying_at(value=Value(step_size=1.0, minibatches=2))).iteration == 9
+    longer = lying_at(total_steps=10 * origin.config.total_steps, runtime=Runtime(env_threads=1))
+    assert film.later(origin, longer).iteration == 9
 
 
 @pytest.mark.parametrize("seed", [3, 1])

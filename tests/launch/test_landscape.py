@@ -126,7 +126,7 @@ def test_the_recomputed_step_has_a_line_of_the_steps_norm_and_a_place_among_the_
     found = stored(whole[0], "slices")
     np.testing.assert_array_equal(found["role"], ["step", "random", "random", "recomputed"])
     np.testing.assert_allclose(found["norm"], float(found["norm"][0]), rtol=1e-6)
-    assert str(found["label"].values[3]) == f"step of {int(found['move_pairs'][1]):,} pairs"
+    assert str(found["label"].values[3]) == f"recomputed step of {int(found['move_pairs'][1]):,} pairs"
     assert 1 <= float(found["rank_slope_recomputed"][0]) <= 3 and found.attrs["compared_with"] == 2
     assert f"{found['label'].values[3]}, at the same norm: slope" in " ".join(whole[1].split())
 

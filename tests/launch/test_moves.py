@@ -98,6 +98,18 @@ def test_a_refused_step_spans_no_plane_and_the_proposal_can_be_seen(stuck):
     assert moves(stuck, step="proposed").first.norm > 0
 
 
+def test_a_recomputed_step_that_is_refused_is_left_out_and_named(trpo, monkeypatch):
+    asked = moves(trpo, update_pairs=("stored", "64", "32"))
+    recomputed = asked._recomputed
+    monkeypatch.setattr(asked, "_recomputed", lambda pairs: recomputed(pairs)._replace(**{"step": np.zeros(trpo.theta.shape)} if pairs == 64 else {}))
+    assert [move.pairs for move in asked.all] == [handmade.T * handmade.N, 32]
+    assert asked.refused == ("recomputed step of 64 pairs",)
+    alone = moves(trpo, update_pairs=("64",))
+    monkeypatch.setattr(alone, "_recomputed", lambda pairs: recomputed(pairs)._replace(step=np.zeros(trpo.theta.shape)))
+    with pytest.raises(UserError, match="recomputed step of 64 pairs of .* has norm 0"):
+        _ = alone.all
+
+
 def test_a_direction_of_zeros_is_refused(trpo, tmp_path):
     np.save(tmp_path / "d.npy", np.zeros(trpo.theta.shape, np.float32))
     with pytest.raises(UserError, match="the given step of .* has norm 0, .* give --step another policy or direction.$"):

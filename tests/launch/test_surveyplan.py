@@ -59,6 +59,7 @@ def test_sizes_that_do_not_rise_are_refused(text):
 def test_updates_are_the_stored_one_and_numbers_of_pairs():
     assert parse_updates("stored, 1e5") == ("stored", "100000")
     assert parse_updates(("stored", "8192")) == ("stored", "8192")
+    assert parse_updates("100000,stored,2048") == ("stored", "100000", "2048")
     with pytest.raises(UserError, match="^update_pairs=stord is neither stored nor a number of pairs, such as stored,100000.$"):
         parse_updates("stored,stord")
     with pytest.raises(UserError, match="^update_pairs=2000,2e3 names one twice.$"):

@@ -103,12 +103,12 @@ def test_a_row_for_each_update():
 def test_a_step_made_again_is_a_line_of_its_own_and_counts_among_no_random_ones():
     dataset = slices(with_update=False)
     roles = ["step", *["random"] * 15, "recomputed"]
-    labels = [*dataset["label"].values[:16], "step of 100,000 pairs"]
+    labels = [*dataset["label"].values[:16], "recomputed step of 100,000 pairs"]
     dataset = dataset.assign_coords(role=("direction", roles), label=("direction", labels))
     dataset["slope"][16] = 1e4  # steeper than all, and the step's place is the same
     figure = draw(dataset)
     left, _, right = figure.get_axes()
-    [line] = labelled(left, "direction of the step of 100,000 pairs")
+    [line] = labelled(left, "direction of the recomputed step of 100,000 pairs")
     assert line.get_ydata().tolist() == dataset["mean_return"].values[16].tolist()
     assert "15 random directions" in words(figure) and " of 16" in right.get_title() and "ranks 17" not in words(figure)
 

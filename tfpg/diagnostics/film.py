@@ -30,7 +30,7 @@ from tfpg.run_directory import RunDirectory
 from tfpg.settings import to_dict
 from tfpg.types import Moments, Tensor
 
-_ONE_RUN = ("env", "env_args", "network", "code_level", "preset", "algorithm", "seed")  # what every θ of a run has in common
+_FREE = ("total_steps", "patience", "runtime")  # settings, or sections of them, in which two parts of one run may differ
 
 
 class Later(NamedTuple):
@@ -113,6 +113,6 @@ def _check_alike(origin: Probe, config: Config, path: Path) -> None:
     """Errors: UserError naming the first setting by which a policy at `path` is of another run."""
     mine, its = to_dict(origin.config), to_dict(config)
     for name in mine:
-        if name.split(".")[0] in _ONE_RUN and its.get(name) != mine[name]:
+        if not set(name.split(".")) & set(_FREE) and its.get(name) != mine[name]:
             raise UserError(f"{path} was made with {name}={its.get(name)}, {origin.path} with {mine[name]}: a line between them "
                             "is no film, so choose an iteration of the same run.")

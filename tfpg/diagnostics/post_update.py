@@ -15,6 +15,7 @@ from tfpg.diagnostics.landscapes import REWARD, STEPS, estimate
 from tfpg.diagnostics.probe import Probe
 from tfpg.diagnostics.returns import Job, Progress, Store, play
 
+DRAWN = "each update's pairs are whole episodes one after the other, the last one cut; training's go on from batch to batch"
 FIRST_STREAM = 1000  # pools of repeats; 0 is held out, 1 belongs to recomputed steps
 SHARE = 0.1  # of the updates that make the tail
 TOGETHER = 64  # pools drawn at once: 2048 pairs each of Hopper take 12 MB
@@ -62,7 +63,7 @@ def distribution(
     coordinates = {"repeat": np.arange(repeats), "episode": np.arange(episodes), "centre_episode": np.arange(len(centre))}
     return xr.Dataset(variables, coordinates, {
         **probe.provenance(), "instrument": "landscape", "surface": "updates", "seed": seed, "noise": "independent",
-        "episodes": episodes, "repeats": repeats, "update_pairs": len(probe.batch.advantages), "cvar_level": SHARE,
+        "episodes": episodes, "repeats": repeats, "update_pairs": len(probe.batch.advantages), "cvar_level": SHARE, "drawn": DRAWN,
         "refused": int(sum(not each.step.accepted for each in made)), "confidence": estimates.CONFIDENCE,
         "few_episodes": int(repeats < estimates.FEW)})
 

@@ -134,6 +134,10 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
         shades = colormaps["viridis"](np.linspace(0.0, 0.8, len(size)))
         lines = [drawn[1].plot(dataset["gap"], row, color=shade, marker="o", markersize=4, linewidth=1.7)[0]
                  for shade, row in zip(shades, gaps, strict=True)]
+        low, high = fields.bounds(dataset, "ordering_by_gap", "size", "gap")
+        if low is not None:
+            for shade, *ends in zip(shades, low, high, strict=True):
+                drawn[1].vlines(dataset["gap"], *ends, color=shade, linewidth=1.0, alpha=0.8)
         drawn[1].legend(lines, [f"{each:,.0f} pairs" for each in size], fontsize=sheets.SMALL, frameon=False,
                         loc="lower right", bbox_to_anchor=(1, 0.18))
         drawn[1].set_xlabel("difference of their returns in the reference", fontsize=sheets.MEDIUM)

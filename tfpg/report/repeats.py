@@ -83,10 +83,13 @@ def _words(dataset: xr.Dataset, summary: dict[str, float]) -> list[str]:
     found = [_attribute(dataset, f"variance_{name}") for name in ("between", "within")]
     if np.isfinite(found).all():
         spreads = [sheets.number(float(np.sqrt(max(0.0, variance)))) for variance in found]
-        sentences.append(f"standard deviation between updates {spreads[0]}, of the episodes of one {spreads[1]}")
+        ends = [np.sqrt(np.maximum(0.0, _attribute(dataset, f"variance_{side}"))) for side in ("low", "high")]
+        sentences.append(f"standard deviation between updates {spreads[0]}{sheets.interval(*ends)}, "
+                         f"of the episodes of one {spreads[1]}")
     freed = [f"{words} {sheets.number(_attribute(dataset, name))}{between(name)}" for name, words in _FREED.items()
              if np.isfinite(_attribute(dataset, name))]
-    return sentences + (["freed of the episodes' noise: " + ", ".join(freed)] if freed else [])
+    drawn = [str(dataset.attrs["drawn"])] if "drawn" in dataset.attrs else []
+    return sentences + (["freed of the episodes' noise: " + ", ".join(freed)] if freed else []) + drawn
 
 
 def _attribute(dataset: xr.Dataset, name: str, absent: float = np.nan) -> float:

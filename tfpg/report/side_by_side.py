@@ -24,7 +24,7 @@ def panels(datasets: Sequence[xr.Dataset], *, shared: bool = True, update: int =
     """Several policies as heat maps: a column for each policy, a row for returns and one for surrogates.
 
     Args: datasets: return and surrogate results in any mixture. shared: one scale for all returns and one for all
-    surrogates; else one for each panel. update: which of each, by place (0 = the fewest pairs). pool: of the surrogate.
+    surrogates; else one for each panel. update: which of each, by place. pool: of the surrogate.
     Errors: UserError for no dataset, or no such update or pool."""
     return _side_by_side(datasets, _heats, shared, update, pool, title)
 

@@ -17,7 +17,7 @@ from tfpg.report.captions import INTERVAL, ORIGIN
 
 _STEP, _RANDOM = "the algorithm's step", "random directions (shaded: their range)"
 _DASHED = (0, (5, 2))
-_GREY, _DARK = "0.62", "0.25"
+_GREY, _DARK, _AGAIN = "0.62", "0.25", "#7b3294"  # random directions; held-out pairs; a step made again
 _MARK = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 7, "linestyle": "none", "zorder": 6}
 _BY = {"slope": ("slope", "slope of the return, a step"), "gain": ("at_one", "gain of a full step, J(t = 1) − J(0)")}
 
@@ -94,8 +94,8 @@ def _returns(axes: Axes, update: xr.Dataset) -> None:
     _band(axes, ts, None if low is None else low[step], None if high is None else high[step], colour)
     axes.plot(ts, values[step], color=colour, linewidth=2.4, zorder=4, label=_STEP)
     for index in again:
-        _band(axes, ts, None if low is None else low[index], None if high is None else high[index], _DARK, alpha=0.12, label="_")
-        axes.plot(ts, values[index], color=_DARK, linestyle=_DASHED, linewidth=1.9, zorder=4,
+        _band(axes, ts, None if low is None else low[index], None if high is None else high[index], _AGAIN, alpha=0.15, label="_")
+        axes.plot(ts, values[index], color=_AGAIN, linestyle="-.", linewidth=1.9, zorder=4,
                   label=f"direction of the {fields.texts(update, 'label')[index]}")
     _mark(axes, ts, values[step])
     axes.set_ylabel(fields.RETURN, fontsize=sheets.MEDIUM)
@@ -131,7 +131,7 @@ def _ranks(axes: Axes, update: xr.Dataset, by: str) -> None:
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(values[known])]
     places = np.arange(len(order))
-    own = {step: captions.colour(update), **dict.fromkeys(again.tolist(), _DARK)}  # the steps; all others are random
+    own = {step: captions.colour(update), **dict.fromkeys(again.tolist(), _AGAIN)}  # the steps; all others are random
     colours = [own.get(index, _GREY) for index in order.tolist()]
     if low is not None:
         widths = [2.2 if index in own else 1.0 for index in order.tolist()]
@@ -140,7 +140,7 @@ def _ranks(axes: Axes, update: xr.Dataset, by: str) -> None:
     axes.scatter(values[order], places, color=colours, s=[48 if index in own else 14 for index in order.tolist()], zorder=3)
     axes.axvline(0, color=_DARK, linewidth=0.9, zorder=1)
     between = sheets.interval(*(fields.scalar(update, f"rank_{by}_{side}") for side in ("low", "high")))
-    axes.set_title(_rank(values, step, random) + between, fontsize=sheets.MEDIUM)
+    axes.set_title("\n".join([_rank(values, step, random) + between, *_ranks_again(update, by)]), fontsize=sheets.MEDIUM)
     axes.set_xlabel(label, fontsize=sheets.SMALL)
     axes.set_ylabel("directions, in order", fontsize=sheets.SMALL)
     sheets.tidy(axes)
@@ -173,6 +173,15 @@ def _rank(values: np.ndarray, step: int, random: np.ndarray) -> str:
     if not np.isfinite(values[step]) or not others.size:
         return "the step has no rank yet"
     return f"step ranks {1 + int((others > values[step]).sum())} of {1 + others.size}"
+
+
+def _ranks_again(update: xr.Dataset, by: str) -> list[str]:
+    """The places of the steps made again, each among itself and the random directions."""
+    places = fields.array(update, f"rank_{by}_recomputed", "recomputed")
+    if places is None:
+        return []
+    ends = fields.bounds(update, f"rank_{by}_recomputed", "recomputed")
+    return [f"made again: {place:.0f}{sheets.interval(*between)}" for place, *between in zip(places, *ends, strict=True)]
 
 
 def _ends(dataset: xr.Dataset) -> list[str]:
