@@ -19,7 +19,9 @@ TAILS = np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
 #         1000    94.7 95.1 95.1    95.8 96.0 95.9    94.7 94.5 94.9    95.7 95.9 94.0
 #         2000    94.4 95.4 95.4    94.4 94.7 94.7    94.6 94.7 94.4    94.4 94.4 93.8
 LARGE = 1000
-ROWS = 256  # bootstrapped together: 2000 resamples of them are 4 MB, which the cache holds
+# Bootstrapped together, never fewer: BLAS adds up in an order that depends on how many rows there are, and a point's interval
+# must not depend on which others are beside it. 2000 resamples of them are 1 MB.
+ROWS = 64
 WORDS = 4_000_000  # numbers held at once in a table: 32 MB
 TIE = 1e-12  # of the largest value: resampled means closer than this are equal but for rounding
 
@@ -78,7 +80,9 @@ def interval_ends(rows: np.ndarray) -> np.ndarray:
     for begin in range(0, len(chosen), ROWS):
         some = chosen[begin:begin + ROWS]
         tie = TIE * np.abs(rows[some]).max(-1, keepdims=True)
-        ends[:, some] = _accelerated(centred[some] @ weights, centred[some], tie)
+        block = np.zeros((ROWS, rows.shape[-1]))
+        block[:len(some)] = centred[some]
+        ends[:, some] = _accelerated((block @ weights)[:len(some)], centred[some], tie)
     return ends
 
 
