@@ -16,7 +16,7 @@ PURPOSES = {
     "value_minibatches": 3,  # index: iteration
     "policy_minibatches": 4,  # index: iteration
     "fisher_subset": 5,  # index: iteration
-    "heldout": 6,  # index: iteration
+    "heldout": 6,  # indices: iteration, environment
     "evaluation_environments": 7,  # index: environment
     "evaluation_noise": 8,  # indices: episode, step
     # Of instruments that look at iteration k afterwards; their seed may be another than the run's.
@@ -26,6 +26,10 @@ PURPOSES = {
     "landscape_environments": 12,  # indices: numbers that name a point, environment
     "landscape_noise": 13,  # indices: numbers that name a point
     "directions": 14,  # indices: numbers that name a direction
+    "heldout_noise": 15,  # index: iteration; `heldout` is for the environments
+    "permutations": 16,  # indices: iteration, number; of advantages, for what chance alone would show
+    "fit_minibatches": 17,  # indices: iteration, number; a value net fitted afterwards
+    "fit_initialisation": 18,  # indices: iteration, number
 }
 
 

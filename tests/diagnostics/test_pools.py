@@ -1,5 +1,7 @@
 """Pools of whole episodes: a stream in the order of their starts, whatever is drawn beside it."""
 
+import tracemalloc  # knows NumPy's arrays, which is where parts would pile up
+
 import numpy as np
 import pytest
 
@@ -144,3 +146,68 @@ def test_a_pool_can_be_prepared_as_training_prepares_its_batches(probe_of):
     batch = updates.Repeater(probed).prepare(pool)
     assert len(batch.obs) == 200
     np.testing.assert_array_equal(batch.actions, pool.actions[:, 0])
+
+
+def joined(parts):
+    return Trajectory(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+@pytest.mark.parametrize("env", ["Hopper-v5", lq.TASK])
+def test_a_long_stream_is_the_pool_of_as_many_environments_read_in_parts(env, probe_of, monkeypatch):
+    whole = pools.draw(probe_of(env), 700, 2, seed=3)
+    monkeypatch.setattr(pools, "PART_PAIRS", 60)
+    with pools.Stream(probe_of(env), 2, seed=3, envs=pools.FEW_ENVS) as stream:
+        takes = [list(stream.take(pairs)) for pairs in (1, 64, 200, 435)]
+    assert [sum(len(part.rewards) for part in take) for take in takes] == [1, 64, 200, 435]
+    parts = [part for take in takes for part in take]
+    assert max(len(part.rewards) for part in parts) <= 60
+    assert_equal(joined(parts), whole)
+    for take in takes:  # only where the pairs end is an episode cut
+        assert all(ends(part)[-1] for part in take[:-1])
+
+
+def test_how_many_rounds_are_played_at_once_changes_no_pair(probe_of, monkeypatch):
+    read = []
+    for size in (20, 10_000):
+        monkeypatch.setattr(pools, "PART_PAIRS", size)
+        with pools.Stream(probe_of("Hopper-v5"), 2, seed=3, envs=4) as stream:
+            read.append(joined(list(stream.take(900))))
+    assert_equal(*read)
+
+
+def test_an_episode_longer_than_a_part_is_cut_into_parts_without_loss(probe_of, monkeypatch):
+    whole = pools.draw(probe_of(lq.TASK), 40, 2, seed=3)
+    monkeypatch.setattr(pools, "PART_PAIRS", 5)  # episodes have 8 steps
+    with pools.Stream(probe_of(lq.TASK), 2, seed=3, envs=pools.FEW_ENVS) as stream:
+        parts = list(stream.take(40))
+    assert [len(part.rewards) for part in parts] == [5, 3] * 5
+    assert_equal(joined(parts), whole)
+
+
+def test_align_goes_to_the_next_start(probe_of):
+    with pools.Stream(probe_of(lq.TASK), 2, seed=3, envs=2) as stream:
+        list(stream.take(11))
+        stream.align()
+        after = joined(list(stream.take(8)))
+        stream.align()  # at a start already
+        then = joined(list(stream.take(3)))
+    whole = pools.draw(probe_of(lq.TASK), 40, 2, seed=3)
+    assert after.episode_step[0, 0] == then.episode_step[0, 0] == 0
+    assert len(np.unique(np.concatenate([after.obs, then.obs]))) == 11
+    assert whole.obs[0, 0, 0] not in after.obs
+
+
+def test_a_long_streams_memory_does_not_grow_with_its_pairs(probe_of, monkeypatch):
+    monkeypatch.setattr(pools, "PART_PAIRS", 2_000)
+    peaks = []
+    with pools.Stream(probe_of(lq.TASK), 2, seed=3, envs=64) as stream:
+        tracemalloc.start()
+        try:
+            for pairs in (36_000, 8_000, 64_000):  # 4,500 episodes first, which fill the noise's cache of 4,096 chunks
+                tracemalloc.reset_peak()
+                for _ in stream.take(pairs):
+                    pass
+                peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[2] < 1.2 * peaks[1]

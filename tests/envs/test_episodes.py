@@ -130,6 +130,18 @@ def test_fewer_episodes_than_environments_leave_some_idle(episode_sampler):
     assert five.run(noisy, 0, 9).returns.shape == (2, 0)
 
 
+def test_renewed_environments_play_as_a_new_sampler_does_without_compiling_again(episode_sampler):
+    one, other = episode_sampler("Hopper-v5", 4, 2), seeds.environments(9, "evaluation_environments", 4)
+    one.run(noisy, 6, 5)
+    one.renew(other)
+    fresh = EpisodeSampler(one.task, other, points=2)
+    assert_equal(one.run(noisy, 6, 5), fresh.run(noisy, 6, 5))
+    fresh.close()
+    assert one.traces == 1
+    with pytest.raises(ValueError, match="2 points of 4 environments"):
+        one.renew(other[:3])
+
+
 def test_compiled_once_over_many_calls(episode_sampler):
     one = episode_sampler("TfpgDrift-v0", 3, 3)
     for k in range(20):

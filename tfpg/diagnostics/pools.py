@@ -1,11 +1,16 @@
 """Which pairs may a policy be judged on that it was not made from? Pools: a stream of whole episodes in order of their start.
 
 N pairs are the first N of the stream; the last episode is cut there, and bootstrapped like the end of a training batch.
-Never the first steps of many fresh environments: 2048 pairs of 32 would be 64 early steps each."""
+Never the first steps of many fresh environments: 2048 pairs of 32 would be 64 early steps each.
+
+    draw(probe, 20_000, 0, seed=0)              one Trajectory
+    with Stream(probe, 2, seed=0) as stream:
+        for part in stream.take(10**7): …       the same, a part at a time: memory does not grow with the pairs"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -18,7 +23,8 @@ from tfpg.types import Trajectory
 # Environments a stream is played in: part of its identity (episode m is a start of environment m mod N), so it depends on
 # the number of pairs alone. Few for small pools, for every environment plays whole episodes.
 FEW_ENVS, MANY_ENVS, MANY_PAIRS = 8, 64, 10_000
-SLOTS = 512  # as for returns: streams that are played together
+SLOTS = 512  # as for returns: streams that are played together, or environments of a long stream
+PART_PAIRS = 65_536  # pairs of a long stream that are held at a time: Hopper's take 8 MB, Humanoid's 190
 
 
 def draw(probe: Probe, pairs: int, stream: int, *, seed: int, threads: int = 2) -> Trajectory:
@@ -37,6 +43,66 @@ def draw_many(probe: Probe, pairs: int, streams: Sequence[int], *, seed: int, th
     for first in range(0, len(streams), together):
         pools += _drawn(probe, pairs, streams[first:first + together], envs, seed, threads)
     return pools
+
+
+class Stream:
+    """Whole episodes of π_θk without end, in order of their starts, read onwards.
+
+    Args: probe: anything with task, theta, act, noise_kind, patience, iteration. number: which stream; others share no random
+        number. seed: the instrument's. envs: environments it is played in: part of its identity.
+    To be closed, or used in a `with`. Errors: as of tfpg.envs.episodes."""
+
+    def __init__(self, probe: Probe, number: int, *, seed: int, threads: int = 2, envs: int = SLOTS):
+        k = probe.iteration
+        self._probe, self._envs, self._first, self._rounds = probe, envs, 0, 1
+        self._sampler = EpisodeSampler(probe.task, seeds.environments(seed, "pool_environments", envs, k, number),
+                                       threads=threads, patience=probe.patience)
+        self._noise = [int(word) for word in seeds.words(seed, "pool_noise", k, number)]
+        self._max_steps = LIMIT if probe.task.time_limit is None else None
+        self._left: Trajectory | None = None  # played, and not read yet
+
+    def take(self, pairs: int) -> Iterator[Trajectory]:
+        """The next `pairs` transitions in parts [B, 1, …] of at most PART_PAIRS; a part ends where an episode does, if one of that
+        length can, and the last one where the pairs do. To be read to its end before the next is asked for."""
+        while pairs > 0:
+            part = self._next()
+            size = min(len(part.rewards), pairs)
+            if size > PART_PAIRS:
+                ended = np.flatnonzero((part.terminated | part.truncated)[:PART_PAIRS])
+                size = int(ended[-1]) + 1 if ended.size else PART_PAIRS
+            self._left = Trajectory(*(column[size:] for column in part))
+            pairs -= size
+            yield Trajectory(*(column[:size] for column in part))
+
+    def align(self) -> None:
+        """Goes on to the start of the next episode, where the last pairs ended within one."""
+        part = self._next()
+        while part.episode_step[0, 0] > 0:
+            starts = np.flatnonzero(part.episode_step[:, 0] == 0)
+            self._left = Trajectory(*(column[starts[0]:] for column in part)) if starts.size else None
+            part = self._next()
+
+    def close(self) -> None:
+        """Frees the environments."""
+        self._sampler.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _next(self) -> Trajectory:
+        """What is played and not read, or the next episodes. How many at a time changes no result."""
+        if self._left is None or not len(self._left.rewards):
+            probe, episodes = self._probe, self._envs * self._rounds
+            part, = self._sampler.collect(probe.act, episodes, self._noise, np.asarray(probe.theta)[np.newaxis],
+                                          first_episode=self._first, max_steps=self._max_steps, noise_kind=probe.noise_kind)
+            self._first += episodes
+            self._left = _ended(part, self._max_steps)
+            # Several rounds at once leave fewer environments idle at their end; short episodes would make tiny parts.
+            self._rounds = max(1, 2 * PART_PAIRS * self._rounds // len(part.rewards))
+        return self._left
 
 
 def clusters(trajectory: Trajectory) -> np.ndarray:

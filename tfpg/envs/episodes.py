@@ -53,7 +53,7 @@ class EpisodeSampler:
             raise ValueError(f"{len(table)} rows of seeds for {points} points")
         self.task, self.points, self.num_envs = task, points, table.shape[1]
         self.traces = 0
-        self._guard = Guard(task.id, patience)
+        self._guard, self._threads = Guard(task.id, patience), threads
         self._world: World | None = World(task, make(task, table.ravel().tolist(), threads))
         self._compiled: dict[Any, Callable] = {}
         self._play: _Play | None = None
@@ -87,6 +87,17 @@ class EpisodeSampler:
         play = self._played(act, range(first_episode, first_episode + episodes), noise_seed, arguments, max_steps,
                             noise_kind, record=True)
         return play.trajectories()
+
+    def renew(self, seeds: Sequence[int] | Sequence[Sequence[int]]) -> None:
+        """Other environments, the compiled loops kept: a sampler made anew would compile them again, and leak the old ones.
+
+        Args: as of the class; as many rows, or one for all, and columns as before."""
+        table = np.asarray(seeds)
+        table = np.tile(table, (self.points, 1)) if table.ndim == 1 else table
+        if table.shape != (self.points, self.num_envs):
+            raise ValueError(f"seeds of shape {table.shape} for {self.points} points of {self.num_envs} environments")
+        self._world.engine.close()
+        self._world = World(self.task, make(self.task, table.ravel().tolist(), self._threads))
 
     def close(self) -> None:
         """Frees the environments, unless one hangs: waiting for it would hang as well."""
@@ -279,21 +290,23 @@ class _Noise:
         if kind not in ("normal", "gumbel", None):
             raise ValueError(f"noise_kind={kind!r} is not normal, gumbel or None")
         self.size = 0 if kind is None else size  # D
-        self._kind, self._words = kind, words
-        # K points ask for the same chunk, at different times if their episodes differ in length
-        self._drawn = functools.lru_cache(maxsize=4096)(self._draw)
+        self._words = words
+        # K points ask for the same chunk, at different times if their episodes differ in length. A bound method here would make
+        # a cycle, and every call's cache would wait for the garbage collector, which does not see the size of arrays.
+        self._drawn = functools.lru_cache(maxsize=4096)(functools.partial(_chunk, kind, self.size))
 
     def chunk(self, point: int, episode: int, chunk: int) -> np.ndarray:
         """[CHUNK, D]."""
         return self._drawn(self._words[point], episode, chunk)
 
-    def _draw(self, seed: tuple[int, ...], episode: int, chunk: int) -> np.ndarray:
-        if self._kind is None:
-            return np.zeros((CHUNK, 0), np.float32)
-        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((*seed, episode, chunk))))
-        if self._kind == "normal":
-            return generator.standard_normal((CHUNK, self.size), np.float32)
-        return generator.gumbel(size=(CHUNK, self.size)).astype(np.float32)
+
+def _chunk(kind: str | None, size: int, seed: tuple[int, ...], episode: int, chunk: int) -> np.ndarray:
+    if kind is None:
+        return np.zeros((CHUNK, 0), np.float32)
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((*seed, episode, chunk))))
+    if kind == "normal":
+        return generator.standard_normal((CHUNK, size), np.float32)
+    return generator.gumbel(size=(CHUNK, size)).astype(np.float32)
 
 
 def _words(noise_seed: Any, points: int) -> list[tuple[int, ...]]:
