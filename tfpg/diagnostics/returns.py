@@ -9,7 +9,6 @@ killed run goes on where it was, and gives the same bits."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfpg import seeds, storage
+from tfpg.diagnostics import parts
 from tfpg.diagnostics.plane import digest
 from tfpg.diagnostics.probe import Subject
 from tfpg.envs.episodes import CHUNK, EpisodeResults, EpisodeSampler
@@ -189,4 +189,4 @@ def _identity(subject: Subject, job: Job, points: range, episodes: range) -> str
         "max_steps": job.max_steps, "limit": LIMIT, "episodes": [episodes.start, episodes.stop], "num_envs": NUM_ENVS,
         "chunk": CHUNK, "sampler": SAMPLER,
     }
-    return digest(np.frombuffer(json.dumps(facts, sort_keys=True, default=str).encode(), np.uint8))[:32]
+    return parts.identity(facts)

@@ -1,0 +1,57 @@
+"""What of a long computation is done already? Arrays by what they depend on: one file each, kept as they come.
+
+    parts = Parts(directory / "parts")
+    arrays = parts.kept({"policy": …, "pairs": 2048}, {"gradient": (P,)}, lambda: {"gradient": …})
+
+A killed instrument reads what it finds and computes the rest; the same question gives the same bits again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfpg import storage
+from tfpg.diagnostics.plane import digest
+from tfpg.errors import UserError
+
+
+class Parts:
+    """Parts that are done. Args: directory: theirs; None: nothing is kept."""
+
+    def __init__(self, directory: Path | None):
+        self.directory = None if directory is None else Path(directory)
+
+    def kept(self, facts: Mapping[str, Any], shapes: Mapping[str, tuple[int | None, ...]],
+             compute: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The arrays of a part: read where they were computed before, computed and kept otherwise.
+
+        Args: facts: all that their bits depend on, as JSON takes it. shapes: by name; None is any length.
+        Errors: UserError when the file is damaged."""
+        path = None if self.directory is None else self.directory / f"{identity(facts)}.npz"
+        if path is not None and path.exists():
+            arrays = storage.read_npz(path)
+            # A zip's sums cover its members, not their names.
+            if arrays.keys() != shapes.keys() or not all(_fits(arrays[name].shape, shapes[name]) for name in shapes):
+                raise UserError(f"{path} is damaged: it does not hold {', '.join(shapes)} of the right shapes; remove it to "
+                                "compute it again.")
+            return arrays
+        arrays = {name: np.asarray(array) for name, array in compute().items()}
+        if arrays.keys() != shapes.keys() or not all(_fits(arrays[name].shape, shapes[name]) for name in shapes):
+            raise ValueError(f"computed {({name: array.shape for name, array in arrays.items()})}, not {dict(shapes)}")
+        if path is not None:
+            storage.make_directory(self.directory)
+            storage.write_npz(path, **arrays)
+        return arrays
+
+
+def identity(facts: Mapping[str, Any]) -> str:
+    """A name for all that a part's bits depend on; 32 hexadecimal digits."""
+    return digest(np.frombuffer(json.dumps(facts, sort_keys=True, default=str).encode(), np.uint8))[:32]
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
