@@ -272,12 +272,12 @@ def test_a_refused_step_is_told_at_once_and_the_proposal_takes_its_place_in_the_
     made = handmade.Made(CONFIG)
     made.iteration = refused(made)
     directory = made.save(tmp_path / "000007")
-    asked = [f"--policy={directory}", "--surface=return", "--update_pairs=stored", f"--output={tmp_path}/o", "--dry_run"]
+    asked = [f"--policy={directory}", "--surface=surrogate", "--update_pairs=stored", f"--output={tmp_path}/o"]
     said = sentence(*survey(*asked))
     assert "has norm 0" in said and "TRPO refused it, and --step=proposed shows what the line search refused." in said
     code, out, err = survey(*asked, "--step=proposed")
     assert code == 0, err
-    assert (tmp_path / "o" / "pilot.json").exists() and "proposed step of 24 pairs" in out
+    assert (tmp_path / "o" / "surrogate.nc").exists() and "proposed step of 24 pairs" in out
 
 
 def test_a_refused_step_does_not_keep_from_what_needs_none(tmp_path):
