@@ -37,8 +37,8 @@ def report(subject: Subject, found: dict[str, xr.Dataset], width: int | None = N
     if refused := {str(d.attrs["refused_steps"]) for d in found.values() if "refused_steps" in d.attrs}:
         lines.append(f"refused by TRPO's line search, norm 0, so not looked at: {', '.join(sorted(refused))}")
     if any("rank correlation" in line for line in lines):
-        lines += textwrap.wrap("rank correlations: the intervals are of the episodes, for this surrogate and these points; the error of "
-                               "the surrogate itself is left out of them", width)
+        lines += textwrap.wrap("rank correlations: the intervals are of the episodes, for these points; with held-out pairs of those "
+                               "pairs too, with the update's own for that very surrogate, which is what was climbed", width)
     if any("(few)" in line for line in lines):
         lines.append(f"few: with fewer than {FEW} the intervals can be far too short")
     return "\n".join(lines)

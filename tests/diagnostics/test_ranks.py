@@ -135,3 +135,52 @@ def test_points_not_computed_are_left_out_and_too_few_give_nan(draw):
         assert np.isnan([*nothing.observed[:4], nothing.reliability, nothing.corrected.mean]).all()
     one = ranks.rank_correlation(surrogate, returns[:, :1])
     assert np.isfinite(one.observed.mean) and np.isnan([one.observed.low, one.reliability]).all()
+
+
+@pytest.mark.parametrize(("reliability", "bound"), [(0.2, 0.9), (0.6, 0.9), (0.95, 0.9)])
+def test_the_interval_covers_what_other_pairs_would_show_too(draw, reliability, bound):
+    """Five points of a line, where the error of a surrogate is one slope: 20 clusters, 100 simulations. Without the influence
+    the interval is that of the episodes alone, and covers far less."""
+    t, hits, alone = np.array([-1.0, 0, 1, 2, 3]), 0, 0
+    spread = np.sqrt((1 / reliability - 1) / t.var(ddof=1))  # of the slope, in units of the surrogate's own spread
+    for _ in range(100):
+        points = t * draw.normal() + 0.3 * t**2 * draw.normal()
+        points /= points.std(ddof=1)
+        surrogate = 0.7 * points + 0.7 * t / t.std(ddof=1) * draw.choice([-1, 1])
+        surrogate /= surrogate.std(ddof=1)
+        errors = np.sqrt(20) * spread * draw.normal(size=20)  # of each cluster's slope
+        influence = np.outer(t, errors - errors.mean()) / 20
+        returns = points[:, np.newaxis] + 0.3 * np.sqrt(60) * draw.normal(size=(5, 60))
+        seen = surrogate + t * errors.mean()
+        others = surrogate + spread * draw.normal(size=(200, 1)) * t, points + 0.3 * draw.normal(size=(200, 5))
+        truth = np.mean([spearman(own, theirs) for own, theirs in zip(*others, strict=True)])
+        for found, kind in ((ranks.rank_correlation(seen, returns, influence=influence), "both"),
+                            (ranks.rank_correlation(seen, returns), "episodes")):
+            inside = found.observed.low <= truth <= found.observed.high
+            hits, alone = hits + (inside and kind == "both"), alone + (inside and kind == "episodes")
+    assert hits / 100 >= bound
+    assert alone < hits
+
+
+def test_the_reliability_of_a_surrogate_is_the_share_that_is_not_its_clusters_noise(draw):
+    """The surrogate varies by 1, the sum of 400 clusters by 1/2 about it, each point by itself: 1/(1 + 1/4) = .8."""
+    own, errors = draw.normal(size=1000), draw.normal(size=(1000, 400)) / 40
+    influence = errors - errors.mean(-1, keepdims=True)
+    returns = own[:, np.newaxis] + np.sqrt(50) / 2 * draw.normal(size=(1000, 50))
+    found = ranks.rank_correlation(own + errors.sum(-1), returns, influence=influence)
+    np.testing.assert_allclose(found.surrogate_reliability, 0.8, atol=0.03)
+    # both are the same but for noise; Spearman's of two normals with correlation .8 is 6/π asin(.4) = .786, over .8: .98
+    np.testing.assert_allclose(found.corrected.mean, 0.98, atol=0.05)
+    assert ranks.rank_correlation(own, returns).surrogate_reliability == 1
+
+
+def test_an_influence_of_nothing_changes_no_correlation(draw):
+    surrogate, returns = draw.normal(size=12), draw.normal(size=(12, 30))
+    found = ranks.rank_correlation(surrogate, returns, influence=np.zeros((12, 5)))
+    assert found.observed.mean == ranks.rank_correlation(surrogate, returns).observed.mean
+    np.testing.assert_allclose(found.surrogate_reliability, 1)
+
+
+def test_one_cluster_of_pairs_tells_no_interval(draw):
+    found = ranks.rank_correlation(draw.normal(size=12), draw.normal(size=(12, 30)), influence=np.zeros((12, 1)))
+    assert np.isfinite(found.observed.mean) and np.isnan([found.observed.low, found.surrogate_reliability]).all()

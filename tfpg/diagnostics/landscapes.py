@@ -22,6 +22,7 @@ from tfpg.diagnostics.returns import Job, play
 from tfpg.diagnostics.surrogates import OBJECTIVES, Pairs, Surrogate, epsilon, normalisation, optimised
 from tfpg.envs.episodes import EpisodeResults
 
+OWN = "train"  # the pool of the update's own pairs
 REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
 
 
@@ -94,6 +95,9 @@ def surrogates(probe: Probe, plane: Plane, pools: Mapping[str, Pairs | Surrogate
         "surrogate_count": ("pool", counts, {"units": "pairs"}),
         "surrogate_clusters": ("pool", np.array([len(np.unique(measure.pairs.clusters)) for measure in measures])),
         "mean_kl": plain("mean_kl", units="nats", long_name="E KL(π_θk ‖ π_θ)"), "max_ratio": plain("max_ratio"),
+        "surrogate_influence": (
+            ("pool", *names, "cluster"), _influences(found, list(pools), OBJECTIVES.index(optimised(probe)), shape),
+            {"long_name": "what each cluster of held-out pairs adds to the error of the optimised surrogate"}),
         **plane.vectors(),
     }
     coordinates = {**plane.labelled(), "pool": list(pools), "objective": list(OBJECTIVES)}
@@ -140,18 +144,43 @@ def grid_correlations(returns: xr.Dataset, surrogates: xr.Dataset) -> xr.Dataset
     climbed = surrogates["surrogate"].sel(objective=surrogates.attrs["optimised"]).transpose("pool", "x", "y").values
     episodes = returns["episode_return"].transpose("x", "y", "episode").values
     flat = episodes.reshape(-1, episodes.shape[-1])
-    each = [ranks.rank_correlation(row.ravel(), flat, independent=returns.attrs["noise"] == "independent") for row in climbed]
+    each = []
+    for row, pool in zip(climbed, map(str, surrogates["pool"].values), strict=True):
+        influence = influence_on(surrogates, pool, ("x", "y"))
+        each.append(ranks.rank_correlation(
+            row.ravel(), flat, independent=returns.attrs["noise"] == "independent",
+            influence=None if influence is None else influence.reshape(len(flat), -1)))
     return xr.Dataset(rank_correlations("rank_correlation_grid", each))
 
 
+def influence_on(surrogates: xr.Dataset, pool: str, dims: tuple[str, ...]) -> np.ndarray | None:
+    """What each cluster of a pool adds to the error of the surrogate, [*dims, C]; None where the surrogate is taken as it is:
+    on the update's own pairs, for that very map is the one that was climbed."""
+    if pool == OWN or "surrogate_influence" not in surrogates:
+        return None
+    part = surrogates.sel(pool=pool)
+    return part["surrogate_influence"].transpose(*dims, "cluster").values[..., :int(np.ravel(part["surrogate_clusters"])[0])]
+
+
+def _influences(found: Sequence[Any], pools: Sequence[str], objective: int, shape: tuple[int, ...]) -> np.ndarray:
+    """[pools, *shape, C], NaN for the update's own pairs and filled up with NaN where a pool has fewer clusters."""
+    each = {i: one.influence[objective].T for i, one in enumerate(found) if pools[i] != OWN}
+    whole = np.full((len(found), int(np.prod(shape)), max((one.shape[-1] for one in each.values()), default=0)), np.nan)
+    for i, one in each.items():
+        whole[i, :, :one.shape[-1]] = one
+    return whole.reshape(len(found), *shape, whole.shape[-1])
+
+
 def rank_correlations(name: str, each: Sequence[ranks.RankCorrelation]) -> dict[str, tuple]:
-    """As seen, freed of the episodes' noise (_corrected), and how much of the spread between points is no noise
-    (_reliability), by pool. The intervals say what other episodes would have shown, for these points and this surrogate."""
+    """As seen, freed of noise (_corrected), and how much of the spread between points is no noise (_reliability of the returns,
+    _surrogate_reliability), by pool. The intervals say what other episodes would have shown at these points, and on held-out
+    pairs other pairs."""
     variables: dict[str, tuple] = {}
     for suffix, part in (("", "observed"), ("_corrected", "corrected")):
         stacked = estimates.Estimate(*(np.stack(column) for column in zip(*(getattr(e, part) for e in each), strict=True)))
         variables |= estimate(f"{name}{suffix}", stacked, ("pool",), (len(each),), "points", units="1")
-    return {**variables, f"{name}_reliability": ("pool", np.array([float(e.reliability) for e in each]), {})}
+    return {**variables, f"{name}_reliability": ("pool", np.array([float(e.reliability) for e in each]), {}),
+            f"{name}_surrogate_reliability": ("pool", np.array([float(e.surrogate_reliability) for e in each]), {})}
 
 
 def _ordering(played: np.ndarray, sizes: Sequence[int], reference: np.ndarray | None) -> tuple[dict, dict]:

@@ -95,7 +95,7 @@ def compared(dataset: xr.Dataset) -> xr.Dataset:
 
     Adds slope_difference and rank_slope, rank_gain (1: the step is best), rank_slope_recomputed of each recomputed step
     among the random directions; with surrogates on the lines rank_correlation along the step and over the step's and the
-    random lines, as seen and freed of the episodes' noise."""
+    random lines, as seen and freed of noise."""
     ts, whole = dataset["t"].values, dataset["episode_return"].values
     again = dataset["role"].values == "recomputed"
     found = whole[~again]
@@ -161,8 +161,15 @@ def _rank_correlations(dataset: xr.Dataset, found: np.ndarray) -> dict[str, Any]
     variables: dict[str, Any] = {}
     for name, lines in (("along_step", slice(0, 1)), ("all_lines", slice(None))):
         returns = np.concatenate([found[:1, zero], found[lines][:, rest].reshape(-1, found.shape[-1])])
-        each = [ranks.rank_correlation(np.concatenate([[0.0], row[lines][:, rest].ravel()]), returns,
-                                           independent=dataset.attrs["noise"] == "independent") for row in climbed]
+        each = []
+        for row, pool in zip(climbed, map(str, dataset["pool"].values), strict=True):
+            influence = landscapes.influence_on(dataset, pool, ("direction", "t"))
+            if influence is not None:  # none at θ_k, where the surrogate is 0 on any pairs
+                influence = influence[lines][:, rest].reshape(-1, influence.shape[-1])
+                influence = np.concatenate([np.zeros((1, influence.shape[-1])), influence])
+            each.append(ranks.rank_correlation(
+                np.concatenate([[0.0], row[lines][:, rest].ravel()]), returns, influence=influence,
+                independent=dataset.attrs["noise"] == "independent"))
         variables |= landscapes.rank_correlations(f"rank_correlation_{name}", each)
     return variables
 

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpg.algos.ppo import REPORTED_EPSILON
-from tfpg.diagnostics.estimates import clustered
+from tfpg.diagnostics.estimates import cluster_influence, of_influence
 from tfpg.diagnostics.pools import clusters
 from tfpg.diagnostics.probe import Probe
 from tfpg.objectives import normalised, ratios
@@ -46,6 +46,7 @@ class Surrogates(NamedTuple):
     stderr: np.ndarray  # [2, n]  robust against dependence within clusters
     low: np.ndarray  # [2, n]
     high: np.ndarray  # [2, n]
+    influence: np.ndarray  # [2, C, n]  what each cluster of pairs adds to the error
     mean_kl: np.ndarray  # [n]  E_s KL(π_θk ‖ π_θ), nats
     max_ratio: np.ndarray  # [n]
 
@@ -113,15 +114,17 @@ class Surrogate:
 
     def __call__(self, thetas: np.ndarray) -> Surrogates:
         """At each θ. Args: thetas: [n, P]. Memory does not grow with n."""
-        estimates, kls, largest = [], [], []
+        means, influences, kls, largest = [], [], [], []
         for theta in thetas:
             terms, kl, ratio = self._terms(tf.constant(theta, tf.float32))
-            estimates.append(clustered(terms.numpy(), self.pairs.clusters))
+            mean, influence = cluster_influence(terms.numpy(), self.pairs.clusters)
+            means.append(mean)
+            influences.append(influence)
             kls.append(float(kl))
             largest.append(float(ratio))
-        columns = (np.stack([np.asarray(getattr(e, name)) for e in estimates], axis=-1)
-                   for name in ("mean", "stderr", "low", "high"))
-        return Surrogates(*columns, np.array(kls), np.array(largest))
+        influence = np.stack(influences, axis=1)
+        found = of_influence(np.stack(means, axis=1), influence)
+        return Surrogates(*found[:4], np.moveaxis(influence, 1, -1), np.array(kls), np.array(largest))
 
     def mean_kl(self, theta: np.ndarray) -> float:
         """E_s KL(π_θk ‖ π_θ) on the pairs' states, nats."""
