@@ -5,7 +5,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from tests.diagnostics.draws import bimodal, bimodal_mean, bimodal_std
-from tfpg.diagnostics import tails
+from tfpg.diagnostics import estimates, tails
 from tfpg.errors import UserError
 
 E = 8  # episodes of an update, as few as are allowed
@@ -68,8 +68,25 @@ def test_noise_lengthens_the_tail_and_shrinking_takes_it_back(draw):
     np.testing.assert_allclose(tails.cvar(returns[:300].mean(-1)).mean, tail * np.sqrt(2 / E), atol=0.1)
     means, noise = tails._updates(returns)
     np.testing.assert_allclose(tails._lowest(tails._shrunken(means, noise), 0.1), tail * np.sqrt(1 / E), rtol=0.02)
-    alike = np.tile(np.arange(E) * 1.0, (10, 1))
-    np.testing.assert_allclose(tails.cvar_shrunken(alike).mean, 3.5)
+
+
+def test_a_tail_that_noise_hides_is_unknown(draw):
+    alike = np.tile(np.arange(E) * 1.0, (10, 1))  # updates whose means do not differ at all
+    for statistic in (tails.cvar_shrunken, lambda returns: tails.drop_normal(returns, draw.normal(size=50))):
+        found = statistic(alike)
+        assert np.isnan([found.mean, found.stderr, found.low, found.high]).all() and found.count == 10
+
+
+def test_a_tail_as_a_gain_carries_the_centres_error_too(draw):
+    """Tail and centre with standard errors 3 and 4: of their difference 5; and half widths join likewise."""
+    centre = 10 + 4 * np.sqrt(400) * draw.normal(size=400)
+    tail = estimates.Estimate(*map(np.asarray, (2.0, 3.0, -4.0, 7.0, 20)))
+    found, level = tails.against(tail, centre), estimates.means(centre)
+    np.testing.assert_allclose(found.mean, 2 - centre.mean())
+    np.testing.assert_allclose(found.stderr, np.hypot(3, centre.std(ddof=1) / 20))
+    np.testing.assert_allclose(found.mean - found.low, np.hypot(6, level.high - level.mean))
+    np.testing.assert_allclose(found.high - found.mean, np.hypot(5, level.mean - level.low))
+    assert found.count == 20
 
 
 @pytest.mark.parametrize("between", [0.5 / E, 3 / E])

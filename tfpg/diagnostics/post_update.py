@@ -40,8 +40,8 @@ def distribution(
     components = tails.variance_components(found)
     numbers = {
         "mean_gain": tails.mean_gain(found, centre), "centre_return": estimates.means(centre),
-        "cvar": _against(tails.cvar(found.mean(-1), SHARE), centre),
-        "cvar_shrunken": _against(tails.cvar_shrunken(found, SHARE), centre),
+        "cvar": tails.against(tails.cvar(found.mean(-1), SHARE), centre),
+        "cvar_shrunken": tails.against(tails.cvar_shrunken(found, SHARE), centre),
         "drop_probability": tails.drop(found, centre), "drop_probability_normal": tails.drop_normal(found, centre)}
     kl = surrogates.Surrogate(probe, surrogates.stored_pairs(probe)).mean_kl
     variables: dict[str, Any] = {
@@ -78,12 +78,6 @@ def _updates(probe: Probe, repeats: int, seed: int, minibatches: str, threads: i
         made += [repeater(pool, updates.stream(probe, seed=seed, repeat=1 + number))._replace(batch=None, update=None)
                  for pool, number in zip(drawn, numbers, strict=True)]
     return made
-
-
-def _against(tail: estimates.Estimate, centre: np.ndarray) -> estimates.Estimate:
-    """A tail of returns as a gain: less J(θ_k), whose own error is small beside the tail's and left out of it."""
-    level = centre.mean()
-    return tail._replace(mean=tail.mean - level, low=tail.low - level, high=tail.high - level)
 
 
 def _cosines(made: list[updates.Repeated]) -> np.ndarray:

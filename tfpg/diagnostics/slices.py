@@ -100,10 +100,11 @@ def compared(dataset: xr.Dataset) -> xr.Dataset:
     again = dataset["role"].values == "recomputed"
     found = whole[~again]
     new: dict[str, Any] = estimate("slope_difference", estimates.slope_differences(found, ts), (), (), None,
-                                   units="reward a step", long_name="slope along the step minus the mean of the random ones")
+                                   units="reward a step",
+                                   long_name="slope along the step minus that of random directions; the interval is of both")
     slopes = estimates.episode_slopes(found, ts)
-    new |= estimate("random_slope", estimates.means(slopes[1:].mean(0)), (), (), None, units="reward a step",
-                    long_name="mean slope along the random directions; the interval is that of the episodes")
+    new |= estimate("random_slope", estimates.crossed(slopes[1:]), (), (), None, units="reward a step",
+                    long_name="mean slope along random directions; the interval is of the directions and of the episodes")
     new |= _rank("rank_slope", ranks.rank_interval(slopes[0], slopes[1:]))
     if again.any():
         places = [ranks.rank_interval(own, slopes[1:]) for own in estimates.episode_slopes(whole[again], ts)]

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.stats
 from scipy.special import ndtr
 
-from tfpg.diagnostics.estimates import Estimate, student, unpaired_differences
+from tfpg.diagnostics.estimates import Estimate, means, student, unpaired_differences
 from tfpg.diagnostics.resampling import CONFIDENCE, RESAMPLES, TAILS
 from tfpg.errors import UserError
 
@@ -94,8 +94,10 @@ def cvar_shrunken(returns: np.ndarray, share: float = 0.1) -> Estimate:
     Exact in the limit where gains and noise are normal, as then the means have the gains' distribution but for scale;
     if gains have a heavier tail than the noise it is too mild, and `cvar` of the means too harsh. (Posterior means,
     drawn together by the square of this, would have too small a variance and too short a tail: Louis 1984.)
-    Args: returns: [U, E]. Returns: Estimate [], count U. No between variance: the mean return."""
-    return _jackknifed(*_updates(returns), share)
+    NaN where no variance is left (between ≤ 0): noise hides whatever tail there is.
+    Args: returns: [U, E]. Returns: Estimate [], count U."""
+    found = _jackknifed(*_updates(returns), share)
+    return found if _some_left(returns) else _hidden(found)
 
 
 def drop(returns: np.ndarray, centre: np.ndarray) -> Estimate:
@@ -129,9 +131,19 @@ def drop_normal(returns: np.ndarray, centre: np.ndarray) -> Estimate:
         return np.where(np.isnan(between), np.nan, found)  # one episode of each update: the noise is not known
 
     found = _bootstrapped(returns, centre, probability)
-    if len(_known(returns)) > 1 and not _between(*_updates(returns)) > 0:
-        return found._replace(**dict.fromkeys(("mean", "stderr", "low", "high"), np.array(np.nan)))
-    return found
+    return found if _some_left(returns) else _hidden(found)
+
+
+def against(tail: Estimate, centre: np.ndarray) -> Estimate:
+    """A tail of returns as a gain: less J at the centre, whose own error is joined to the tail's (Zou & Donner 2008).
+
+    Args: centre: returns at θ_k, independent of the updates', [M₀]. Returns: Estimate of the tail's shape and count."""
+    level = means(centre)
+    difference = tail.mean - level.mean
+    return tail._replace(
+        mean=difference, stderr=np.hypot(tail.stderr, level.stderr),
+        low=difference - np.hypot(tail.mean - tail.low, level.high - level.mean),
+        high=difference + np.hypot(tail.high - tail.mean, level.mean - level.low))
 
 
 def _known(returns: np.ndarray) -> np.ndarray:
@@ -144,6 +156,15 @@ def _updates(returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     returns = _known(returns)
     episodes = returns.shape[-1]
     return returns.mean(-1), returns.var(-1, ddof=1) / episodes if episodes > 1 else np.full(len(returns), np.nan)
+
+
+def _some_left(returns: np.ndarray) -> bool:
+    """Whether the means vary by more than the episodes' noise; true of fewer than two updates, who say it otherwise."""
+    return len(_known(returns)) < 2 or bool(_between(*_updates(returns)) > 0)
+
+
+def _hidden(found: Estimate) -> Estimate:
+    return found._replace(**dict.fromkeys(("mean", "stderr", "low", "high"), np.array(np.nan)))
 
 
 def _between(means: np.ndarray, noise: np.ndarray) -> np.ndarray:
