@@ -14,7 +14,9 @@ from tfpg.diagnostics import post_update
 from tfpg.diagnostics.estimates import FEW
 from tfpg.diagnostics.probe import Probe, Subject
 
-_POOLS = {"train": "the update's own pairs (a step made from them looks better there than it is)", "heldout": "held-out pairs"}
+_POOLS = {"train": "the update's own pairs (a step made from them looks better there than it is)", "heldout": "held-out pairs",
+          "given": "the pairs of the run's own update"}  # from which a step that --step gives was not made
+RESOLVED = 0.5  # share of the pairs of points in a bin whose order is known: of fewer, those are the lucky ones
 _LABEL = 15  # characters of the column that names the surface
 
 
@@ -75,30 +77,44 @@ def _episodes(count: Any, of: str = "") -> str:
 def _slices(d: xr.Dataset) -> list[str]:
     lines = [f"J(θ_k) = {interval(d, 'origin_return', move=0)}, {_episodes(d['origin_return_count'][0])}"]
     lines += [f"J(θ_k + step) − J(θ_k) = {interval(d, 'end_gain', move=i)}, "
-              f"{described(d['move_kind'].values[i], int(d['move_pairs'][i]))}" for i in range(d.sizes["move"])]
-    roles = d["role"].values if "role" in d else np.array(["step"] + ["random"] * (d.sizes["direction"] - 1))
+              f"{described(d['move_kind'].values[i], int(d['move_pairs'][i]))}{_needed(d, i)}" for i in range(d.sizes["move"])]
+    others = d.sizes["direction"] - 1
+    roles = d["role"].values if "role" in d else np.array(["step"] + ["random"] * others)  # an older file
     slopes = d["slope"].values[roles == "random"]
     digits = _digits(float(d["slope_high"][0] - d["slope_low"][0]))
-    ends = f" (of these, for other episodes), {number(slopes.min(), digits)} to {number(slopes.max(), digits)}" if len(slopes) > 1 else ""
-    lines.append(f"slope, reward a step: {interval(d, 'slope', direction=0)} along the step (norm {float(d['norm'][0]):.3g}); along "
-                 f"{len(slopes)} random direction{'s' if len(slopes) > 1 else ''} of that norm {interval(d, 'random_slope', digits)}"
-                 f"{' on average' if ends else ''}{ends}; {_episodes(d['slope_count'][0], ' a point')}")
+    ends = f", {number(slopes.min(), digits)} to {number(slopes.max(), digits)}" if len(slopes) > 1 else ""
+    lines.append(f"slope, reward a step: {interval(d, 'slope', direction=0)} along the step (norm {float(d['norm'][0]):.3g}); "
+                 f"along {len(slopes)} random direction{'s' if len(slopes) > 1 else ''} of that norm "
+                 f"{interval(d, 'random_slope', digits)}{' on average' if ends else ''}{ends}; "
+                 f"{_episodes(d['slope_count'][0], ' a point')}")
     gain = f", {interval(d, 'rank_gain', 0)} by the gain of the full step" if "rank_gain" in d else ""
-    lines.append(f"the step's slope less the others' mean: {interval(d, 'slope_difference')}; among the {1 + len(slopes)} directions "
-                 f"the step ranks {interval(d, 'rank_slope', 0)} by slope (so high by chance: {float(d['rank_slope_chance'][0]):.2f}){gain}")
-    lines += [(f"{label}, at the same norm: slope {interval(d, 'slope', digits, direction=i)}, among it and the {len(slopes)} random "
-               f"directions it ranks {interval(d, 'rank_slope_recomputed', 0, recomputed=j)}")
-              for j, (i, label) in enumerate((i, str(d["label"].values[i])) for i in np.flatnonzero(roles == "recomputed"))]
+    lines.append(f"the step's slope less the others' mean: {interval(d, 'slope_difference')}; among the {1 + len(slopes)} "
+                 f"directions the step ranks {interval(d, 'rank_slope', 0)} by slope (so high by chance: "
+                 f"{float(d['rank_slope_chance'][0]):.2f}){gain}")
+    lines += [(f"{d['label'].values[i]}, at the same norm: slope {interval(d, 'slope', digits, direction=i)}, among it and the "
+               f"{len(slopes)} random directions it ranks {interval(d, 'rank_slope_recomputed', 0, recomputed=j)}")
+              for j, i in enumerate(np.flatnonzero(roles == "recomputed"))]
     if "rank_correlation_along_step" in d:
         lines += _beliefs(d)
     return lines
+
+
+def _needed(d: xr.Dataset, move: int) -> str:
+    """What it takes to know the sign of a gain."""
+    if "needed_pairs" not in d:
+        return ""
+    value, low, high = (float(d[f"needed_pairs{suffix}"][move]) for suffix in ("", "_low", "_high"))
+    if not np.isfinite([value, low]).all():
+        return ""
+    ends = f"{low:,.0f}, {high:,.0f}" if np.isfinite(high) else f"{low:,.0f}, no bound"
+    return f"; to tell both apart with probability .95 takes {value:,.0f} [{ends}] pairs of each"
 
 
 def _beliefs(d: xr.Dataset) -> list[str]:
     """What the surrogate says of the same lines."""
     lines = []
     for i, pool in enumerate(map(str, d["pool"].values)):
-        end = ""
+        pool, end = "given" if pool == "train" and d.attrs.get("update_kind") == "given" else pool, ""
         if 1.0 in d["t"].values:
             one = d.sel(t=1.0, objective=d.attrs["optimised"]).isel(direction=0, pool=i)
             end = f"; at the full step it is {float(one['surrogate']):.4f} ± {float(one['surrogate_stderr']):.4f}"
@@ -112,7 +128,8 @@ def _return(d: xr.Dataset) -> list[str]:
     lines = []
     for i in range(d.sizes["update"]):
         part = d.isel(update=i)
-        error, alike = (float(part[name].median()) if name in part else np.nan for name in ("mean_return_stderr", "correlation"))
+        error, alike = (float(part[name].median()) if name in part else np.nan
+                        for name in ("mean_return_stderr", "correlation"))
         lines.append(f"{described(str(part['update_kind'].values), int(part['update']))}: norm {float(part['step_norm']):.3g}"
                      f"{_kl(part['step_kl'])}, random direction {float(part['random_norm']):.3g}{_kl(part['random_kl'])}; returns "
                      f"{number(part['mean_return'].min())} to {number(part['mean_return'].max())}, median standard error "
@@ -157,6 +174,10 @@ def _concentration(d: xr.Dataset) -> list[str]:
         if "ordering" in d and np.isfinite(d["ordering"].values[i]):
             line += f", where those are sure {interval(d, 'ordering', 2, size=i)}"
         lines.append(line)
+    if "needed_pairs" in d and len(sure := np.flatnonzero(d["resolved_by_gap"].values >= RESOLVED)):
+        lines.append("to order two points rightly with probability .95 takes " + ", ".join(
+            f"{float(d['needed_pairs'][i]):,.0f} pairs of each where they are {number(d['gap'][i], 0)} apart"
+            for i in sorted({sure[0], sure[-1]})))
     return lines
 
 
@@ -169,8 +190,8 @@ def _updates(d: xr.Dataset) -> list[str]:
     drops = (f"an update lowers the return with probability {interval(d, 'drop_probability', 2)}, episode noise taken out "
              f"{interval(d, 'drop_probability_normal', 2)}")
     ends = [np.sqrt(max(float(d[f"variance_{name}"][0]), 0)) for name in ("low", "high")]
-    spreads = (f"standard deviation between updates {number(spread[0])} [{number(ends[0])}, {number(ends[1])}], of an episode {number(spread[1])}; cosine of a step with "
-               f"the others' mean {number(d['cosine'].mean(), 2)}")
+    spreads = (f"standard deviation between updates {number(spread[0])} [{number(ends[0])}, {number(ends[1])}], of an episode "
+               f"{number(spread[1])}; cosine of a step with the others' mean {number(d['cosine'].mean(), 2)}")
     refused = f"; {d.attrs['refused']} of {repeats} updates were refused" if d.attrs["refused"] else ""
     return [gains, drops, spreads + refused, post_update.DRAWN]
 

@@ -175,7 +175,8 @@ def lying_at(saved, monkeypatch, tmp_path):
     ({"network": Network(hidden=(9,))}, r"network.hidden="),
     ({"code_level": CodeLevel(observation_clip=7.0)}, r"code_level.observation_clip=7.0"),
     ({"seed": 1}, r"seed=1, .* with 3"), ({"preset": "ppo_m"}, r"preset=ppo_m"),
-    ({"algorithm": Ppo(minibatches=2, step_size=1.0)}, r"ppo.step_size=1.0"), ({"value": Value(step_size=1.0, minibatches=2)}, r"value.step_size=1.0"),
+    ({"algorithm": Ppo(minibatches=2, step_size=1.0)}, r"ppo.step_size=1.0"),
+    ({"value": Value(step_size=1.0, minibatches=2)}, r"value.step_size=1.0"),
     ({"env": ENDLESS}, r"env=tests.diagnostics.subjects:EndlessQuadratic-v0")])
 def test_policies_of_another_run_network_task_or_code_level_are_refused(changed, sentence, saved, lying_at):
     with pytest.raises(UserError, match=sentence) as caught:

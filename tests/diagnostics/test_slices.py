@@ -12,6 +12,7 @@ from tests.diagnostics.subjects import AT_LQ, BIMODAL, Linear, falling
 from tests.diagnostics.test_landscapes import assert_complete, assert_kept
 from tfpg.config import Ppo
 from tfpg.diagnostics import estimates, plane, pools, surrogates, updates
+from tfpg.diagnostics.returns import Job, play
 from tfpg.diagnostics.slices import compared, ends, slice_surrogates, slices
 from tfpg.errors import UserError
 
@@ -251,3 +252,16 @@ def test_the_whole_survey_of_slices_is_one_dataset_that_can_be_kept(untrained, t
     assert isinstance(whole, xr.Dataset) and {"pool", "objective", "direction", "t", "move", "one"} <= set(whole.dims)
     np.testing.assert_array_equal(whole["episode_return"].sel(direction=0, t=1).mean(), whole["end_return"][0])
     assert_kept(whole, tmp_path / "slices.nc")
+
+
+def test_pairs_needed_follow_from_the_gain_and_the_spread_of_an_episode(linear):
+    """2 (1.645 σ/Δ)² episodes of 8 steps; J is known, and the spread is that of many episodes."""
+    step = np.array([0.3, -0.1, 0.0])
+    found = ends(linear, [step, 1e-9 * step], episodes=4000, seed=1)
+    thetas = np.stack([linear.theta, np.float32(linear.theta + step)])
+    before, after = linear.mean_return(thetas)
+    std = play(linear, Job(thetas, 4000, 1)).returns.std(axis=1, ddof=1)
+    expected = 8 * 2 * (1.6449 * np.sqrt((std**2).mean()) / (after - before))**2
+    needed, low, high = (found[f"needed_pairs{suffix}"].values for suffix in ("", "_low", "_high"))
+    assert low[0] <= needed[0] <= high[0] < np.inf and abs(needed[0] / expected - 1) < 0.3
+    assert np.isinf(high[1])  # a step that is lost in rounding, or nearly: no number of pairs is known to be enough

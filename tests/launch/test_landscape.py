@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from launch import evaluate, landscape, pictures
+from launch import evaluate, landscape, numbers, pictures
 from tests.diagnostics import plain_keras
 from tests.launch.grounds import PLAYED, TINY, assert_equal_surveys, command, stored, survey, trained
 from tfpg import storage
-from tfpg.diagnostics import foreign, landscapes, pools, probe, returns, slices
+from tfpg.diagnostics import foreign, landscapes, pools, post_update, probe, returns, slices
 from tfpg.report.progress import Budget
 
 
@@ -62,6 +62,12 @@ def others(tmp_path_factory):
 def undrawn(monkeypatch):
     """Figures take most of a small survey's seconds."""
     monkeypatch.setattr(pictures, "draw", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def subject_of(ppo):
+    """The policy of `whole`."""
+    return probe.load(ppo / "policies" / "000002")
 
 
 def images(directory):
@@ -129,6 +135,36 @@ def test_the_recomputed_step_has_a_line_of_the_steps_norm_and_a_place_among_the_
     assert str(found["label"].values[3]) == f"recomputed step of {int(found['move_pairs'][1]):,} pairs"
     assert 1 <= float(found["rank_slope_recomputed"][0]) <= 3 and found.attrs["compared_with"] == 2
     assert f"{found['label'].values[3]}, at the same norm: slope" in " ".join(whole[1].split())
+
+
+def test_what_the_updates_were_made_from_and_how_sure_their_spread_is_are_said(whole):
+    said, found = " ".join(whole[1].split()), stored(whole[0], "updates")
+    assert post_update.DRAWN in said
+    between = [np.sqrt(max(float(found[f"variance_{name}"][0]), 0)) for name in ("between", "low", "high")]
+    assert "standard deviation between updates {} [{}, {}]".format(*(numbers.number(each) for each in between)) in said
+
+
+def test_what_it_takes_to_tell_points_apart_is_said(whole):
+    said, found = " ".join(whole[1].split()), stored(whole[0], "slices")
+    for needed in found["needed_pairs"].values:
+        assert f"to tell both apart with probability .95 takes {needed:,.0f} [" in said
+    d = stored(whole[0], "concentration")
+    bins = np.flatnonzero(d["resolved_by_gap"] >= numbers.RESOLVED)
+    assert ("to order two points rightly" in said) == bool(len(bins))
+    for i in {*bins[:1], *bins[-1:]}:
+        assert f"{float(d['needed_pairs'][i]):,.0f} pairs of each where they are" in said
+
+
+def test_slices_stored_before_steps_were_made_again_are_read(whole, subject_of):
+    old = stored(whole[0], "slices").isel(direction=slice(0, 3)).drop_vars(
+        ["role", *(n for n in stored(whole[0], "slices").variables if "recomputed" in n or n.startswith("needed"))])
+    said = numbers.report(subject_of, {"slices": old})
+    assert "along 2 random directions" in " ".join(said.split()) and "at the same norm" not in said
+
+
+def test_a_film_goes_from_theta_k_to_the_later_one_and_not_beyond(whole):
+    ts = stored(whole[0], "film")["t"].values
+    assert ts[0] == 0 and ts[-1] == 1 and (np.diff(ts) > 0).all()
 
 
 def test_no_printed_line_is_wider_than_its_terminal_but_paths(whole):
@@ -398,6 +434,15 @@ def test_several_policies_have_directories_of_their_own_and_panels_together(ppo,
     panels = {"panels-return", "panels-return-3d"}
     assert {path.stem for path in tmp_path.glob("*.png")} == panels and images(tmp_path) == {f"landscape/{n}" for n in panels}
     assert f"panels of all policies: panels-return.png, panels-return-3d.png in {tmp_path}" in out
+
+
+def test_panels_of_a_step_made_again_are_named_by_its_pairs(whole, tmp_path):
+    found = stored(whole[0], "return")
+    pairs = int(found["update"][1])
+    said = pictures.panels([{"return": found}, {"return": found.assign_attrs(iteration=3)}], tmp_path)
+    names = {f"panels-return{middle}{end}" for middle in ("", f"-recomputed-{pairs}") for end in ("", "-3d")}
+    assert {path.stem for path in tmp_path.glob("*.png")} == names
+    assert all(f"{name}.png" in said for name in names)
 
 
 def test_results_go_to_the_runs_diagnostics_unless_told_otherwise(ppo, tmp_path, undrawn, monkeypatch):

@@ -206,7 +206,8 @@ def sentence(code, out, err):
 
 @pytest.mark.parametrize(("file", "words"), [
     ("variables/variables.data-00000-of-00001", "variables.data-00000-of-00001 is damaged: it differs from its sum"),
-    ("saved_model.pb", "saved_model.pb is damaged"), ("SHA256SUMS", "is damaged"), ("metadata.json", "metadata.json is damaged: it differs from its sum")])
+    ("saved_model.pb", "saved_model.pb is damaged"), ("SHA256SUMS", "is damaged"),
+    ("metadata.json", "metadata.json is damaged: it differs from its sum")])
 def test_a_flipped_byte_is_found(run, tmp_path, file, words):
     shutil.copytree(run / "policies" / "000007", tmp_path / "p")
     data = bytearray((tmp_path / "p" / file).read_bytes())

@@ -101,7 +101,8 @@ def test_a_refused_step_spans_no_plane_and_the_proposal_can_be_seen(stuck):
 def test_a_recomputed_step_that_is_refused_is_left_out_and_named(trpo, monkeypatch):
     asked = moves(trpo, update_pairs=("stored", "64", "32"))
     recomputed = asked._recomputed
-    monkeypatch.setattr(asked, "_recomputed", lambda pairs: recomputed(pairs)._replace(**{"step": np.zeros(trpo.theta.shape)} if pairs == 64 else {}))
+    nothing = {"step": np.zeros(trpo.theta.shape)}
+    monkeypatch.setattr(asked, "_recomputed", lambda pairs: recomputed(pairs)._replace(**nothing if pairs == 64 else {}))
     assert [move.pairs for move in asked.all] == [handmade.T * handmade.N, 32]
     assert asked.refused == ("recomputed step of 64 pairs",)
     alone = moves(trpo, update_pairs=("64",))

@@ -16,7 +16,8 @@ def plan(**others):
     """Scale small."""
     scale = configuration("diagnostics").LANDSCAPES["small"]._asdict()
     given = {**scale, "points": (9, 9), "extent": (0.0, 3.0, 0.0, 3.0), "slice_extent": (-1.0, 3.0), "scale": "small",
-             "minibatches": "same number", "norm": "paper", "step": "taken", "to": None, "step_sha256": None, "to_sha256": None, "noise": "common", "seed": 0,
+             "minibatches": "same number", "norm": "paper", "step": "taken", "to": None,
+              "step_sha256": None, "to_sha256": None, "noise": "common", "seed": 0,
              "max_steps": None}
     return Plan(**{**given, **others})
 

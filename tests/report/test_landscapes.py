@@ -264,14 +264,28 @@ def test_one_wild_ratio_is_clipped_and_the_colour_bar_says_so_but_a_return_is_ne
 
 
 def test_return_and_surrogate_have_different_colours():
-    ours, theirs = flat(landscapes.comparison(returns(xs=SMALL), surrogates(xs=SMALL)))
+    ours, theirs, _ = flat(landscapes.comparison(returns(xs=SMALL), surrogates(xs=SMALL)))
     assert ours.collections[0].cmap.name != theirs.collections[0].cmap.name
+
+
+def test_the_surrogates_of_all_pools_stand_beside_the_return_in_the_same_colours():
+    figure = landscapes.comparison(returns(xs=SMALL), surrogates(xs=SMALL))
+    _, own, other = flat(figure)
+    assert own.collections[0].get_clim() == other.collections[0].get_clim()
+    assert "surrogate, the update's own pairs" in words(figure) and "surrogate, held-out pairs" in words(figure)
+    assert len(flat(landscapes.comparison(returns(xs=SMALL), surrogates(xs=SMALL), pools=["train"]))) == 2
+
+
+def test_a_given_step_was_not_made_from_the_pairs_of_the_runs_update():
+    alike = {"xs": SMALL, "updates": (0,), "kinds": ("given",)}
+    said = words(landscapes.comparison(returns(**alike), surrogates(**alike)))
+    assert "surrogate, pairs of the run's update" in said and "own pairs" not in said and "was chosen" not in said
 
 
 def test_a_comparison_shows_the_updates_that_both_have_over_the_same_axes():
     figure = landscapes.comparison(returns(xs=SMALL, updates=UPDATES), surrogates(xs=SMALL, updates=UPDATES[1:],
                                                                                           kinds=("recomputed",)))
-    left, right = flat(figure)
+    left, right, _ = flat(figure)
     assert "100,000 pairs" in words(figure) and "from 2,048" not in words(figure)
     assert left.get_xlim() == right.get_xlim()
 
@@ -305,7 +319,7 @@ def test_a_plane_without_extent_or_an_unknown_pool_is_refused():
     with pytest.raises(UserError, match="5×1"):
         landscapes.surface(returns(xs=SMALL, ys=[0]))
     with pytest.raises(UserError, match="no pool 'test'"):
-        landscapes.comparison(returns(xs=SMALL), surrogates(xs=SMALL), pool="test")
+        landscapes.comparison(returns(xs=SMALL), surrogates(xs=SMALL), pools=["test"])
 
 
 def test_concentration_has_one_colour_scale_and_one_height_for_all_sizes():
@@ -328,6 +342,29 @@ def test_ordering_is_drawn_with_intervals_between_chance_and_95_percent():
     ends = np.stack([segment[:, 1] for segment in by_size.collections[0].get_segments()], axis=1)
     assert ends == pytest.approx(np.stack([dataset["ordering_low"], dataset["ordering_high"]]))
     assert by_gap.get_lines()[0].get_ydata().tolist() == dataset["ordering_by_gap"].values[0].tolist()
+
+
+def test_bins_whose_order_is_mostly_unknown_are_left_out_and_it_is_said():
+    dataset = concentrations(xs=SMALL)
+    dataset["resolved_by_gap"] = ("gap", [0.1, 0.49, 0.5, 0.9, 1.0])
+    figure = landscapes.concentration(dataset)
+    _, by_gap = [axes for axes in figure.get_axes() if axes.get_ylim()[1] == 1.03]
+    assert by_gap.get_lines()[0].get_xdata().tolist() == dataset["gap"].values[2:].tolist()
+    assert by_gap.get_lines()[0].get_ydata().tolist() == dataset["ordering_by_gap"].values[0, 2:].tolist()
+    assert "2 nearer bins not known well enough" in words(figure)
+    dataset["resolved_by_gap"][:] = 0.2
+    assert "By how far" not in words(landscapes.concentration(dataset))
+
+
+def test_orderings_by_gap_have_their_intervals():
+    dataset = concentrations(xs=SMALL)
+    value = dataset["ordering_by_gap"]
+    dataset["ordering_by_gap_low"], dataset["ordering_by_gap_high"] = value - 0.05, value + 0.02
+    _, by_gap = [axes for axes in landscapes.concentration(dataset).get_axes() if axes.get_ylim()[1] == 1.03]
+    for row, bars in enumerate(by_gap.collections):
+        ends = np.stack([segment[:, 1] for segment in bars.get_segments()], axis=1)
+        np.testing.assert_allclose(ends, [value[row] - 0.05, value[row] + 0.02])
+    assert len(by_gap.collections) == len(dataset["size"])
 
 
 def test_concentration_without_an_ordering_shows_the_planes_only():

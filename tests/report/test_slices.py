@@ -111,6 +111,28 @@ def test_a_step_made_again_is_a_line_of_its_own_and_counts_among_no_random_ones(
     [line] = labelled(left, "direction of the recomputed step of 100,000 pairs")
     assert line.get_ydata().tolist() == dataset["mean_return"].values[16].tolist()
     assert "15 random directions" in words(figure) and " of 16" in right.get_title() and "ranks 17" not in words(figure)
+    assert "made again" not in right.get_title()
+
+
+def test_the_place_of_a_step_made_again_is_said_with_its_interval():
+    dataset = slices(with_update=False)
+    dataset = dataset.assign_coords(role=("direction", ["step", *["random"] * 15, "recomputed"]))
+    for suffix, value in (("", 3.0), ("_low", 1.0), ("_high", 7.0)):
+        dataset[f"rank_slope_recomputed{suffix}"] = ("recomputed", [value])
+    assert "made again: 3 [1, 7]" in draw(dataset).get_axes()[-1].get_title()
+
+
+def test_the_surrogate_of_a_step_made_again_is_drawn_on_held_out_pairs_alone():
+    dataset = slices(with_update=False)
+    labels = [*dataset["label"].values[:16], "recomputed step of 100,000 pairs"]
+    dataset = dataset.assign_coords(role=("direction", ["step", *["random"] * 15, "recomputed"]), label=("direction", labels))
+    middle = draw(dataset).get_axes()[1]
+    objective = [str(name) for name in dataset["objective"].values].index(dataset.attrs["optimised"])
+    pool = [str(name) for name in dataset["pool"].values].index("heldout")
+    [line] = labelled(middle, "held-out pairs, recomputed step of 100,000 pairs")
+    expected = dataset["surrogate"].isel(objective=objective, pool=pool, direction=16)
+    assert line.get_ydata().tolist() == expected.values.tolist()
+    assert len([one for one in middle.get_lines() if "recomputed" in str(one.get_label())]) == 1
 
 
 def test_panels_that_were_not_computed_are_left_out():

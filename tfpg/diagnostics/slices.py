@@ -138,9 +138,21 @@ def ends(subject: Subject, steps: Sequence[np.ndarray], *, episodes: int, seed: 
                    long_name="J(θ_k + step) − J(θ_k)"),
         "end_pairs": field(played.lengths[1:].sum(axis=1), dims, shape, units="pairs"),
     }
+    variables |= _needed(_gains(after, origin, noise), after, origin, played.lengths, dims)
     if noise == "common":
         variables["end_correlation"] = field(estimates.correlations(after, origin), dims, shape)
     return xr.Dataset(variables, attrs=subject.provenance())
+
+
+def _needed(gain: estimates.Estimate, after: np.ndarray, origin: np.ndarray, lengths: np.ndarray,
+            dims: tuple[str, ...]) -> dict[str, Any]:
+    """Pairs at each of θ_k and θ_k + step whose mean returns are then ordered rightly with probability .95, were the gain
+    what is seen, or an end of its interval; infinite where that holds 0. Of independent episodes, as an agent meets them."""
+    std = np.sqrt((after.var(axis=1, ddof=1) + origin.var(ddof=1)) / 2) if after.shape[1] > 1 else np.full(len(after), np.nan)
+    near = np.where((gain.low <= 0) & (gain.high >= 0), 0.0, np.minimum(np.abs(gain.low), np.abs(gain.high)))
+    ends = {"": gain.mean, "_low": np.maximum(np.abs(gain.low), np.abs(gain.high)), "_high": near}
+    return {f"needed_pairs{suffix}": field(estimates.pairs_needed(difference, std, lengths.mean()), dims, (len(after),), units="pairs")
+            for suffix, difference in ends.items()}
 
 
 def _gains(returns: np.ndarray, origin: np.ndarray, noise: str, zero: int | None = None) -> estimates.Estimate:

@@ -12,7 +12,7 @@ from tfpg.report.figures import PALETTE
 from tfpg.report.sheets import interval, joined, number, signed
 
 INTERVAL, ORIGIN = "95 % interval", r"origin $\theta_k$"
-POOLS = {"train": "the update's own pairs", "heldout": "held-out pairs"}
+_POOLS = {"train": "the update's own pairs", "heldout": "held-out pairs"}
 _NOISES = {"common": "common random numbers", "independent": "independent random numbers"}
 
 
@@ -44,6 +44,11 @@ def step(label: str, pairs: float) -> str:
     """A step by its label and the pairs behind it, where they are known. Args: pairs: NaN or 0 where they are not."""
     words = "the run's own step" if label == "stored" else f"{label} step"
     return f"{words} from {pairs:,.0f} pairs" if np.isfinite(pairs) and pairs else words
+
+
+def pool(name: str, update: xr.Dataset) -> str:
+    """Which pairs a surrogate was measured on, in words; a step from elsewhere was not made from those of the run's update."""
+    return "pairs of the run's update" if name == "train" and kind(update) == "given" else _POOLS.get(name, name)
 
 
 def sentence(words: str) -> str:
@@ -99,14 +104,15 @@ def median(dataset: xr.Dataset, name: str) -> float:
 def surrogate_samples(dataset: xr.Dataset) -> list[str]:
     """Pairs, normalisation and origin of a surrogate, for the caption."""
     parts = []
-    given = "given" in {kind(each) for each in updates(dataset)}  # a step from elsewhere was not made from these pairs
+    steps = updates(dataset)
+    given = [each for each in steps if kind(each) == "given"]
     if "surrogate_count" in dataset:
         counts = dataset["surrogate_count"]
-        for index, pool in enumerate(texts(dataset, "pool")):
+        for index, name in enumerate(texts(dataset, "pool")):
             sizes = [f"{size:,.0f}" for size in np.unique(counts.isel(pool=index))]
             # what is chosen on some pairs looks better on them than it is
-            chosen = ", on which the step was chosen" if pool == "train" and not given else ""
-            parts.append(f"{POOLS.get(pool, pool)}{chosen}: {joined(sizes)}")
+            chosen = ", on which the step was chosen" if name == "train" and not given else ""
+            parts.append(f"{pool(name, (given or steps)[0])}{chosen}: {joined(sizes)}")
     epsilon, advantages = dataset.attrs.get("epsilon"), dataset.attrs.get("advantage_norm")
     parts += [f"clipped at 1 ± {float(epsilon):g}"] if epsilon is not None and np.isfinite(float(epsilon)) else []
     return ["; ".join(["surrogate, 0 at the origin", *parts]), *([str(advantages)] if advantages else [])]

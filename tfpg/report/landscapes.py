@@ -5,6 +5,7 @@ not computed white. The surface illustrates; statements are made from the slices
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from tfpg.report import captions, fields, planes, sheets
 from tfpg.report.fields import Field
 
 _CHANCE, _SURE = 0.5, 0.95
+_KNOWN = 0.5  # share of a bin's pairs whose order must be known for the bin to be shown
 
 
 def surface(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
@@ -61,24 +63,26 @@ def surrogate(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
 
 
 def comparison(
-        returns: xr.Dataset, surrogates: xr.Dataset, *, pool: str = "train", title: str | None = None) -> Figure:
-    """True return (left) and optimised surrogate (right) over the same axes, two rows for each update, one scale each.
+        returns: xr.Dataset, surrogates: xr.Dataset, *, pools: Sequence[str] | None = None, title: str | None = None) -> Figure:
+    """True return (left) and optimised surrogate, on each pool, over the same axes; two rows for each update; one scale for all
+    returns, one for all surrogates.
 
-    Errors: UserError when the two are not of one policy, or share no update."""
+    Args: pools: which; None: all. Errors: UserError when the two are not of one policy, or share no update."""
     _check_same(returns, surrogates)
     optimised, _ = fields.objectives(surrogates)
-    pairs = _matched(returns, surrogates)
-    figure = sheets.blank(7.4 * len(pairs), width=9.5)
+    pairs, pools = _matched(returns, surrogates), pools or fields.texts(surrogates, "pool")
+    figure = sheets.blank(7.4 * len(pairs), width=4.75 * (1 + len(pools)))
     titles = [_row_title(left, fields.of_return(left)) for left, _ in pairs]
-    shown = [(fields.of_return(left), fields.of_surrogate(right, pool, optimised)) for left, right in pairs]
-    scales = [planes.scale_of(column) for column in zip(*shown, strict=True)]
-    for strip, row in zip(sheets.rows(figure, titles), shown, strict=True):
-        grid = strip.add_gridspec(2, 2)
-        for column, (field, scale) in enumerate(zip(row, scales, strict=True)):
+    grounds = [fields.of_return(left) for left, _ in pairs]
+    maps = [[fields.of_surrogate(right, pool, optimised) for pool in pools] for _, right in pairs]
+    scales = [planes.scale_of(grounds), *[planes.scale_of(itertools.chain(*maps))] * len(pools)]
+    for strip, ground, believed, (_, right) in zip(sheets.rows(figure, titles), grounds, maps, pairs, strict=True):
+        grid = strip.add_gridspec(2, 1 + len(pools))
+        names = ["true return", *(f"surrogate, {captions.pool(pool, right)}" for pool in pools)]
+        for column, (field, scale, name) in enumerate(zip([ground, *believed], scales, names, strict=True)):
             solid = sheets.solid(strip, grid[0, column])
             planes.hill(solid, field, scale)
-            solid.set_title(f"surrogate, {captions.POOLS.get(pool, pool)}" if column else "true return",
-                            fontsize=sheets.MEDIUM, fontweight="bold")
+            solid.set_title(name, fontsize=sheets.MEDIUM, fontweight="bold")
             axes = strip.add_subplot(grid[1, column])
             planes.colour_bar(planes.heat(axes, field, scale), axes, field, scale)
     return _finished(figure, title or f"True return and surrogate: {captions.subject(returns)}", [returns, surrogates])
@@ -113,9 +117,14 @@ def concentration(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
 
 def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
     """How often two points are ordered rightly: by sample size, and by how far apart they are. A sample that is too large
-    for the reference is left out."""
+    for the reference is left out, and a bin of differences most of which the reference does not know the sign of: the few that
+    it does are those where luck helped it."""
     dataset = dataset.isel(size=np.isfinite(dataset["ordering"].values))
-    gaps = fields.array(dataset, "ordering_by_gap", "size", "gap")
+    hidden = 0
+    if "resolved_by_gap" in dataset:
+        known = dataset["resolved_by_gap"].values >= _KNOWN
+        dataset, hidden = dataset.isel(gap=known), int((~known).sum())
+    gaps = fields.array(dataset, "ordering_by_gap", "size", "gap") if dataset.sizes.get("gap") else None
     left = strip.add_subplot(1, 2 if gaps is not None else 1, 1)
     size = np.asarray(dataset["size"], np.float64)
     value = fields.array(dataset, "ordering", "size")
@@ -141,7 +150,8 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
         drawn[1].legend(lines, [f"{each:,.0f} pairs" for each in size], fontsize=sheets.SMALL, frameon=False,
                         loc="lower right", bbox_to_anchor=(1, 0.18))
         drawn[1].set_xlabel("difference of their returns in the reference", fontsize=sheets.MEDIUM)
-        drawn[1].set_title("By how far apart they are", fontsize=sheets.MEDIUM)
+        hint = f"\n({hidden} nearer bin{'s' if hidden > 1 else ''} not known well enough)" if hidden else ""
+        drawn[1].set_title(f"By how far apart they are{hint}", fontsize=sheets.MEDIUM)
     for axes in drawn:
         for level, name in ((_CHANCE, "chance, .5"), (_SURE, ".95")):
             axes.axhline(level, color="0.25", linewidth=1.4, linestyle=(0, (1, 2)), zorder=1)
@@ -156,7 +166,7 @@ def _finished(figure: Figure, title: str, datasets: Sequence[xr.Dataset]) -> Fig
 
 
 def _row_title(update: xr.Dataset, field: Field, pool: str | None = None) -> str:
-    parts = [captions.sentence(captions.described(update)), captions.POOLS.get(pool, pool) if pool else "",
+    parts = [captions.sentence(captions.described(update)), captions.pool(pool, update) if pool else "",
              captions.change(field, update)]
     return "  ·  ".join(part for part in parts if part)
 

@@ -112,7 +112,7 @@ def _row_name(row: Sequence[xr.Dataset | None], pool: str) -> str:
     """What a row of panels shows: the quantity, and the update where all have the same."""
     chosen = [each for each in row if each is not None]
     optimised = sorted({fields.objectives(each)[0] for each in chosen if "surrogate" in each})
-    name = f"Surrogate ({' or '.join(optimised)}), {captions.POOLS.get(pool, pool)}" if optimised else \
+    name = f"Surrogate ({' or '.join(optimised)}), {captions.pool(pool, chosen[0])}" if optimised else \
         f"True return ({fields.RETURN})"
     said = {captions.described(each) for each in chosen}
     return name + (f"  ·  {said.pop()}" if len(said) == 1 else "")

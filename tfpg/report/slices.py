@@ -105,9 +105,11 @@ def _returns(axes: Axes, update: xr.Dataset) -> None:
 
 
 def _surrogates(axes: Axes, update: xr.Dataset) -> None:
-    """What the algorithm optimises, along the step, on both pools."""
-    (objective, _), (step, *_) = fields.objectives(update), _directions(update)
-    chosen = update.sortby("t").isel(objective=fields.texts(update, "objective").index(objective), direction=step)
+    """What the algorithm optimises, along the step, on both pools; along steps made again on held-out pairs, which neither was
+    chosen on."""
+    (objective, _), (step, _, again) = fields.objectives(update), _directions(update)
+    lines = update.sortby("t").isel(objective=fields.texts(update, "objective").index(objective))
+    chosen = lines.isel(direction=step)
     ts, colour = np.asarray(chosen["t"], np.float64), captions.colour(update)
     for index, pool in enumerate(fields.texts(update, "pool")):
         one = chosen.isel(pool=index)
@@ -115,7 +117,11 @@ def _surrogates(axes: Axes, update: xr.Dataset) -> None:
         _band(axes, ts, *fields.bounds(one, "surrogate", "t"), shade, alpha=0.18, label="_")
         values = fields.array(one, "surrogate", "t")
         axes.plot(ts, values, color=shade, linestyle=line, linewidth=1.9,
-                  label=f"surrogate, {captions.POOLS.get(pool, pool)}")
+                  label=f"surrogate, {captions.pool(pool, update)}")
+    for index in again if "heldout" in fields.texts(update, "pool") else ():
+        other = lines.isel(direction=index, pool=fields.texts(update, "pool").index("heldout"))
+        axes.plot(ts, fields.array(other, "surrogate", "t"), color=_AGAIN, linestyle="-.", linewidth=1.6,
+                  label=f"held-out pairs, {fields.texts(update, 'label')[index]}")
     axes.axhline(0, color=_DARK, linewidth=0.9, zorder=1)
     _mark(axes, ts, values)
     axes.set_title(f"Surrogate along the step ({objective})", fontsize=sheets.MEDIUM)
