@@ -53,3 +53,13 @@ def test_a_legend_of_many_lines_stays_within_the_figure_and_below_the_panel():
 
 def test_nothing_is_smaller_than_seven_points():
     assert min(text.get_fontsize() for text in drawn(["short"]).findobj(Text) if text.get_text()) >= 7
+
+
+def test_captions_break_between_phrases_where_those_fit():
+    note = "35 episodes a point; actual pairs 10,185–33,346 a point, 2.43 M in all; median standard error 142; common random numbers"
+    lines = sheets._wrapped(note, 90)
+    assert " ".join(lines) == note and len(lines) == 2 and max(map(len, lines)) <= 90
+    assert lines[0].endswith(";")
+    long = "one phrase without an end " * 8
+    assert all(len(line) <= 60 for line in sheets._wrapped(long.strip(), 60))
+    assert sheets._wrapped("short", 60) == ["short"]

@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 # Points. A figure of 10 inches shown 900 pixels wide leaves 10 pixels of 8 points.
 SMALL, MEDIUM, LARGE = 8, 9, 12
 WIDTH = 10.0
+_TIE = "\0"  # stands for a space within a phrase, which textwrap then does not break
 _LINE, _TITLE, _LEGEND = 0.17, 0.36, 0.24  # inches
 _GREY, _WARNING = "0.3", "#B23B00"
 
@@ -134,12 +135,15 @@ def _columns(labels: Sequence[str], characters: int) -> int:
 
 
 def _wrapped(note: str, characters: int) -> list[str]:
-    """Lines of about equal length, none longer than fits."""
-    lines = textwrap.wrap(note, characters, break_long_words=False)
-    if len(lines) < 2:
-        return lines
-    return min((textwrap.wrap(note, width, break_long_words=False) for width in range(characters // 2, characters + 1)),
-               key=lambda tried: (len(tried), max(map(len, tried))))
+    """Lines of about equal length, none longer than fits; broken between phrases where those fit."""
+    whole = "; ".join(phrase.replace(" ", _TIE) if len(phrase) < characters else phrase for phrase in note.split("; "))
+
+    def tried(width: int) -> list[str]:
+        # Words longer than the width, phrases tied together, stand alone on lines that may be longer than it.
+        return [line.replace(_TIE, " ") for line in textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)]
+
+    fitting = [lines for lines in map(tried, range(characters // 2, characters + 1)) if max(map(len, lines)) <= characters]
+    return min(fitting or [tried(characters)], key=lambda lines: (len(lines), max(map(len, lines))))
 
 
 def _seen(label: str) -> int:

@@ -66,7 +66,7 @@ def film(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
             axes.plot(t, value, **_MARK)
             axes.axvline(t, color=_DARK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
             axes.annotate(name, (t, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points",
-                          ha="center", fontsize=sheets.SMALL)
+                          ha={ts[0]: "left", ts[-1]: "right"}.get(t, "center"), fontsize=sheets.SMALL)
     axes.set_xlabel(rf"t, from $\theta_k$ (0) to $\theta$ of iteration {later} (1)", fontsize=sheets.MEDIUM)
     axes.set_ylabel(fields.RETURN, fontsize=sheets.MEDIUM)
     _dress(axes)
