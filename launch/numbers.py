@@ -39,8 +39,8 @@ def report(subject: Subject, found: dict[str, xr.Dataset], width: int | None = N
     if refused := {str(d.attrs["refused_steps"]) for d in found.values() if "refused_steps" in d.attrs}:
         lines.append(f"refused by TRPO's line search, norm 0, so not looked at: {', '.join(sorted(refused))}")
     if any("rank correlation" in line for line in lines):
-        lines += textwrap.wrap("rank correlations: the intervals are of the episodes, for these points; with held-out pairs of those "
-                               "pairs too, with the update's own for that very surrogate, which is what was climbed", width)
+        lines += textwrap.wrap("rank correlations: the intervals say what other episodes would show at these points, and on held-out "
+                               "pairs other pairs. The surrogate on the update's own pairs is taken as it is: it was climbed.", width)
     if any("(few)" in line for line in lines):
         lines.append(f"few: with fewer than {FEW} the intervals can be far too short")
     return "\n".join(lines)
@@ -106,8 +106,7 @@ def _needed(d: xr.Dataset, move: int) -> str:
     value, low, high = (float(d[f"needed_pairs{suffix}"][move]) for suffix in ("", "_low", "_high"))
     if not np.isfinite([value, low]).all():
         return ""
-    ends = f"{low:,.0f}, {high:,.0f}" if np.isfinite(high) else f"{low:,.0f}, no bound"
-    return f"; to tell both apart with probability .95 takes {value:,.0f} [{ends}] pairs of each"
+    return f"; to order both rightly with probability .95 takes {rounded(value)} [{rounded(low)}, {rounded(high)}] pairs of each"
 
 
 def _beliefs(d: xr.Dataset) -> list[str]:
@@ -118,9 +117,10 @@ def _beliefs(d: xr.Dataset) -> list[str]:
         if 1.0 in d["t"].values:
             one = d.sel(t=1.0, objective=d.attrs["optimised"]).isel(direction=0, pool=i)
             end = f"; at the full step it is {float(one['surrogate']):.4f} ± {float(one['surrogate_stderr']):.4f}"
-        lines.append(f"surrogate on {_POOLS.get(pool, pool)}: rank correlation with the return "
-                     f"{interval(d, 'rank_correlation_along_step', 2, pool=i)} along the step, "
-                     f"{interval(d, 'rank_correlation_all_lines', 2, pool=i)} over all lines{end}")
+        along, whole = (f"{interval(d, f'rank_correlation_{part}', 2, pool=i)} over the "
+                        f"{int(d[f'rank_correlation_{part}_count'][i])} points {where}"
+                        for part, where in (("along_step", "along the step"), ("all_lines", "of all lines, which have its norm")))
+        lines.append(f"surrogate on {_POOLS.get(pool, pool)}: rank correlation with the return {along}, {whole}{end}")
     return lines
 
 
@@ -160,8 +160,9 @@ def _alike(part: xr.Dataset, pool: int) -> str:
     """How far this map is the ground's, over the points of the plane."""
     if "rank_correlation_grid" not in part:
         return ""
-    return (f"; rank correlation with the return over the {int(part['rank_correlation_grid_count'][pool])} points "
-            f"{interval(part, 'rank_correlation_grid', 2, pool=pool)}")
+    ratio = float(part["random_norm"] / part["step_norm"])
+    return (f"; rank correlation with the return over the {int(part['rank_correlation_grid_count'][pool])} points (random axis "
+            f"{ratio:.2g} × the step) {interval(part, 'rank_correlation_grid', 2, pool=pool)}")
 
 
 def _concentration(d: xr.Dataset) -> list[str]:
@@ -174,11 +175,29 @@ def _concentration(d: xr.Dataset) -> list[str]:
         if "ordering" in d and np.isfinite(d["ordering"].values[i]):
             line += f", where those are sure {interval(d, 'ordering', 2, size=i)}"
         lines.append(line)
-    if "needed_pairs" in d and len(sure := np.flatnonzero(d["resolved_by_gap"].values >= RESOLVED)):
+    if "needed_episodes" in d and len(sure := np.flatnonzero(d["resolved_by_gap"].values >= RESOLVED)):
         lines.append("to order two points rightly with probability .95 takes " + ", ".join(
-            f"{float(d['needed_pairs'][i]):,.0f} pairs of each where they are {number(d['gap'][i], 0)} apart"
-            for i in sorted({sure[0], sure[-1]})))
+            f"{_needed_pairs(d, i)} nominal pairs of each where they are {number(d['gap'][i], 0)} apart" for i in sorted({sure[0], sure[-1]})))
     return lines
+
+
+def _needed_pairs(d: xr.Dataset, gap: int) -> str:
+    """Of the samples that were looked at, by the law that was fitted to them; beyond them no more than that it is beyond."""
+    counts, sizes = d["mean_return_count"].values.astype(float), d["size"].values.astype(float)
+    value, low, high = (float(d[f"needed_episodes{suffix}"][gap]) * sizes[-1] / counts[-1] for suffix in ("", "_low", "_high"))
+    if value < sizes[0]:
+        return f"fewer than {sizes[0]:,.0f}"
+    if value > sizes[-1]:
+        return f"more than {sizes[-1]:,.0f}"
+    return f"{rounded(value)} [{rounded(low)}, {rounded(high)}]"
+
+
+def rounded(value: float) -> str:
+    """To two digits: 58,000."""
+    if not np.isfinite(value):
+        return "no bound"
+    place = 10 ** max(int(np.floor(np.log10(value))) - 1, 0) if value > 0 else 1
+    return f"{round(value / place) * place:,.0f}"
 
 
 def _updates(d: xr.Dataset) -> list[str]:

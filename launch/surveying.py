@@ -195,7 +195,8 @@ class Survey:
         found = slices.compared(found)
         ends = slices.ends(self.subject, [move.step for move in moves], episodes=pilot.episodes_for(plan.end_pairs),
                            **self._sampling())
-        ends = ends.assign_coords(move_pairs=("move", [move.pairs for move in moves]), move_kind=("move", [m.label for m in moves]))
+        ends = ends.assign_coords(move_pairs=("move", [move.pairs for move in moves]), move_kind=("move", [m.label for m in moves]),
+                                  move_norm=("move", [move.norm for move in moves]))
         return found.merge(ends, combine_attrs="drop_conflicts")
 
     def _updates(self) -> xr.Dataset:

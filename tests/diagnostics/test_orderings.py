@@ -111,3 +111,21 @@ def test_a_large_plane_is_ordered_in_seconds(draw):
     begin = time.process_time()
     orderings.ordering(draw.normal(size=(441, 300)), [8, 25, 100])
     assert time.process_time() - begin < 10
+
+
+def test_episodes_needed_follow_from_what_was_measured_where_points_differ_in_spread(draw):
+    """30 points with J 0 and spread 1 and 10 with J 2 and spread 5: pairs of both kinds lie 2 apart with variance 26, so
+    m = 1.645² 26/4 = 17.6. A spread pooled over the plane, √7, would say 9.5."""
+    height, spread = np.repeat([0.0, 2.0], [30, 10]), np.repeat([1.0, 5.0], [30, 10])
+    returns = height[:, np.newaxis] + spread[:, np.newaxis] * draw.normal(size=(40, 4000))
+    reference = height[:, np.newaxis] + 0.01 * draw.normal(size=(40, 20))
+    found = orderings.ordering(returns, [4, 8, 16], reference=reference, edges=np.array([1.0, 3.0]))
+    needed = orderings.episodes_for(found)
+    np.testing.assert_allclose(needed.mean, 17.6, rtol=0.05)
+    assert needed.low < needed.mean < needed.high and needed.count == 300
+
+
+def test_where_order_is_chance_no_number_of_episodes_is_known_to_be_enough(draw):
+    reference = np.linspace(0, 1, 30)[:, np.newaxis] + 0.001 * draw.normal(size=(30, 20))
+    found = orderings.ordering(draw.normal(size=(30, 64)), [2, 8], reference=reference, bins=2)
+    assert np.isinf(orderings.episodes_for(found).high).all()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import random
 import resource
 import shutil
@@ -12,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+import xarray as xr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from launch import evaluate, landscape, numbers, pictures
@@ -147,12 +149,38 @@ def test_what_the_updates_were_made_from_and_how_sure_their_spread_is_are_said(w
 def test_what_it_takes_to_tell_points_apart_is_said(whole):
     said, found = " ".join(whole[1].split()), stored(whole[0], "slices")
     for needed in found["needed_pairs"].values:
-        assert f"to tell both apart with probability .95 takes {needed:,.0f} [" in said
+        assert f"to order both rightly with probability .95 takes {numbers.rounded(needed)} [" in said
     d = stored(whole[0], "concentration")
-    bins = np.flatnonzero(d["resolved_by_gap"] >= numbers.RESOLVED)
-    assert ("to order two points rightly" in said) == bool(len(bins))
-    for i in {*bins[:1], *bins[-1:]}:
-        assert f"{float(d['needed_pairs'][i]):,.0f} pairs of each where they are" in said
+    assert ("to order two points rightly" in said) == bool((d["resolved_by_gap"] >= numbers.RESOLVED).any())
+
+
+@pytest.mark.parametrize(("episodes", "says"), [
+    ((10.0, 8.0, 13.0), "1,000 [800, 1,300]"), ((0.4, 0.2, 0.6), "fewer than 100"), ((50.0, 10.0, np.inf), "more than 2,000"),
+    ((15.0, 9.0, np.inf), "1,500 [900, no bound]")])
+def test_needed_pairs_go_no_further_than_the_samples_that_were_looked_at(episodes, says):
+    d = xr.Dataset({name: ("gap", [value]) for name, value in zip(
+        ("needed_episodes", "needed_episodes_low", "needed_episodes_high"), episodes, strict=True)}
+        | {"mean_return_count": ("size", [1, 20])}, {"size": [100, 2000]})
+    assert numbers._needed_pairs(d, 0) == says
+
+
+def test_numbers_are_rounded_to_two_digits():
+    assert [numbers.rounded(x) for x in (57_544, 149_615, 9.4, 123, np.inf)] == ["58,000", "150,000", "9", "120", "no bound"]
+
+
+def test_the_readmes_python_is_run(ppo, tmp_path, monkeypatch):
+    text = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    [block] = [part.split("```")[0] for part in text.split("```python\n")[1:] if "landscapes.returns(" in part]
+    for published, small in (("runs/trpo-Hopper-v5-0/policies/000150", str(ppo / "policies" / "000002")), ("episodes=60", "episodes=3"),
+                             ("grid(9, -1, 3)", "grid(4, -1, 3)")):
+        assert published in block
+        block = block.replace(published, small)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)  # noqa: S102  (our own text)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"return.png", "kl.png"}
+    assert float(names["far"]["kl"].sel(x=0, y=0)) == 0 and float(names["far"]["kl"].max()) > 0
+    assert {"origin", "x_direction", "y_direction"} <= set(names["far"].variables) and "gain" in names["found"]
 
 
 def test_slices_stored_before_steps_were_made_again_are_read(whole, subject_of):

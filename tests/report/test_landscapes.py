@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -354,6 +355,25 @@ def test_bins_whose_order_is_mostly_unknown_are_left_out_and_it_is_said():
     assert "2 nearer bins not known well enough" in words(figure)
     dataset["resolved_by_gap"][:] = 0.2
     assert "By how far" not in words(landscapes.concentration(dataset))
+
+
+def test_the_order_of_all_points_stands_beside_that_of_the_sure_ones():
+    dataset = concentrations(xs=SMALL)
+    for suffix, change in (("", 0.0), ("_low", -0.02), ("_high", 0.02)):
+        dataset[f"agreement{suffix}"] = dataset["ordering"] - 0.1 + change
+    by_size, _ = [axes for axes in landscapes.concentration(dataset).get_axes() if axes.get_ylim()[1] == 1.03]
+    assert any(line.get_ydata().tolist() == dataset["agreement"].values.tolist() for line in by_size.get_lines())
+    ends = np.stack([segment[:, 1] for segment in by_size.collections[1].get_segments()], axis=1)
+    np.testing.assert_allclose(ends, [dataset["agreement_low"], dataset["agreement_high"]])
+
+
+def test_any_function_on_a_plane_can_be_drawn():
+    dataset = xr.Dataset({"entropy": (("x", "y"), np.arange(12.0).reshape(4, 3))}, {"x": [0, 1, 2, 3], "y": [0, 1, 2]})
+    figure = landscapes.surface(dataset, variable="entropy")
+    [axes] = flat(figure)
+    assert axes.collections[0].get_array().size == 12 and "Entropy" in words(figure) and "J(" not in words(figure)
+    with pytest.raises(UserError, match="no variable height"):
+        landscapes.surface(dataset, variable="height")
 
 
 def test_orderings_by_gap_have_their_intervals():

@@ -35,6 +35,19 @@ def test_the_origin_lies_at_0_and_the_band_from_low_to_high():
     assert labelled(axes, ORIGIN)[0].get_xydata().tolist() == [[0, 1200]]
     colour = figures.PALETTE["ppo"].lower()
     [band] = [found for found in axes.collections if to_hex(found.get_facecolor()[0]) == colour]
+    # the interval of the difference, around J(θ_k) = 1200: no width at θ_k itself
+    ys = band.get_paths()[0].vertices[:, 1]
+    assert ys.min() == pytest.approx(1200 + dataset["gain_low"].values[0, 0].min())
+    assert ys.max() == pytest.approx(1200 + dataset["gain_high"].values[0, 0].max())
+    assert band.get_label() == r"95 % interval of the difference to $\theta_k$"
+
+
+def test_where_differences_are_not_known_the_band_is_that_of_the_return():
+    dataset = slices()
+    dataset = dataset.drop_vars([name for name in dataset if name.startswith("gain")])
+    axes = draw(dataset).get_axes()[0]
+    colour = figures.PALETTE["ppo"].lower()
+    [band] = [found for found in axes.collections if to_hex(found.get_facecolor()[0]) == colour]
     ys = band.get_paths()[0].vertices[:, 1]
     assert ys.min() == dataset["mean_return_low"].values[0, 0].min()
     assert ys.max() == dataset["mean_return_high"].values[0, 0].max()
@@ -133,6 +146,20 @@ def test_the_surrogate_of_a_step_made_again_is_drawn_on_held_out_pairs_alone():
     expected = dataset["surrogate"].isel(objective=objective, pool=pool, direction=16)
     assert line.get_ydata().tolist() == expected.values.tolist()
     assert len([one for one in middle.get_lines() if "recomputed" in str(one.get_label())]) == 1
+    assert len([one for one in middle.collections if one.get_paths() and one.get_alpha()]) == 3  # each line has its band
+
+
+def test_a_step_made_again_ends_on_its_line_where_its_own_norm_does():
+    dataset = slices(with_update=False)
+    dataset = dataset.assign_coords(role=("direction", ["step", *["random"] * 15, "recomputed"]), move_norm=("move", [0.4, 0.1]))
+    [mark] = labelled(draw(dataset).get_axes()[0], "its own full step")
+    line = dataset["mean_return"].values[16]
+    assert mark.get_xydata().tolist() == [[0.25, pytest.approx(np.interp(0.25, dataset["t"], line))]]
+
+
+def test_a_clip_is_said_only_where_a_clipped_surrogate_is_drawn():
+    assert "clipped at 1 ± 0.2" in words(draw(slices(epsilon=0.2)))
+    assert "clipped at" not in words(draw(slices(epsilon=0.2, optimised="unclipped")))
 
 
 def test_panels_that_were_not_computed_are_left_out():

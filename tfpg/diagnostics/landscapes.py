@@ -125,7 +125,7 @@ def concentration(subject: Subject, plane: Plane, budgets: Mapping[int, int], *,
     variables["pairs"] = (("size", *names), np.stack([lengths[:, :m].sum(1).reshape(shape) for m in budgets.values()]),
                           {"units": "pairs"})
     variables["done"] = whole["done"].variable
-    ordering, coordinates = _ordering(played, lengths, list(budgets.values()), reference)
+    ordering, coordinates = _ordering(played, list(budgets.values()), reference)
     return xr.Dataset(
         {**variables, **ordering, "episode_return": whole["episode_return"].variable,
          "episode_length": whole["episode_length"].variable,
@@ -183,7 +183,7 @@ def rank_correlations(name: str, each: Sequence[ranks.RankCorrelation]) -> dict[
             f"{name}_surrogate_reliability": ("pool", np.array([float(e.surrogate_reliability) for e in each]), {})}
 
 
-def _ordering(played: np.ndarray, lengths: np.ndarray, sizes: Sequence[int], reference: np.ndarray | None) -> tuple[dict, dict]:
+def _ordering(played: np.ndarray, sizes: Sequence[int], reference: np.ndarray | None) -> tuple[dict, dict]:
     """Probability that two points are ordered rightly from so many episodes each: variables, coordinates."""
     least = played.shape[1] // 2 if reference is None else reference.shape[-1]
     if not np.isfinite(played).all() or least < 2:  # the reference needs a spread
@@ -199,10 +199,8 @@ def _ordering(played: np.ndarray, lengths: np.ndarray, sizes: Sequence[int], ref
     variables["ordering"][2]["long_name"] = "over pairs of points whose order the reference knows (|Δ| ≥ 2 SE)"
     variables["agreement"][2]["long_name"] = "over all pairs: agreement with the reference"
     variables["resolved_by_gap"] = ("gap", found.resolved_by_gap)
-    std = np.sqrt(played.var(axis=1, ddof=1).mean())  # of an episode, within points
-    variables["needed_pairs"] = (
-        "gap", estimates.pairs_needed(found.gaps, std, lengths.mean()),
-        {"units": "pairs", "long_name": "at each of two points so far apart, to order them rightly with probability .95"})
+    variables |= estimate("needed_episodes", orderings.episodes_for(found), ("gap",), found.gaps.shape, "pairs of points",
+                          units="episodes", long_name="of each of two points so far apart, to order them rightly, p = .95")
     return variables, {"gap": ("gap", found.gaps, {"units": "reward", "long_name": "mean |ΔJ| of the pairs in a bin"})}
 
 

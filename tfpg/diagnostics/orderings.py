@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 from tfpg.diagnostics.estimates import Estimate, student
 from tfpg.errors import UserError
@@ -66,6 +67,31 @@ def ordering(returns: np.ndarray, sizes: Sequence[int], *, reference: np.ndarray
         return Ordering(sizes, Estimate(*(field[:, 1] for field in found)), Estimate(*(field[:, 0] for field in found)),
                         resolved / total, np.asarray(edges), gaps[1] / gaps[0],
                         Estimate(*(field[:, 2:] for field in found)), gaps[2] / gaps[0])
+
+
+def episodes_for(found: Ordering, probability: float = 0.95) -> Estimate:
+    """Episodes of each of two points that order them rightly with that probability, by how far apart they are.
+
+        Φ⁻¹(P_m) = c √m  over the sizes measured (least squares)    ⟹    m = (z / c)²
+
+    The normal law with a constant that is measured, not made of pooled spreads: points of one plane differ in theirs by tens of
+    times. Beyond the sizes it is an extrapolation. The interval is that of P. Returns: Estimate [G], stderr NaN; count: pairs of
+    points; infinite where P does not rise above ½."""
+    sizes, by_gap = found.sizes.astype(np.float64), found.by_gap
+    last = 1 - 0.5 / np.maximum(by_gap.count, 1)  # a share of all pairs says no more than this
+
+    def needed(share: np.ndarray) -> np.ndarray:
+        known = np.isfinite(share)
+        z = np.where(known, ndtri(np.clip(share, 0.0, last).clip(1e-9)), 0)
+        weights = np.where(known, sizes[:, np.newaxis], 0).sum(0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = (np.sqrt(sizes)[:, np.newaxis] * z).sum(0) / weights
+            episodes = np.where(slope > 0, (ndtri(probability) / slope)**2, np.inf)
+        return np.where(known.any(0), episodes, np.nan)
+
+    # the surer P, the fewer episodes
+    mean, low, high = needed(by_gap.mean), needed(by_gap.high), needed(by_gap.low)
+    return Estimate(mean, np.full_like(mean, np.nan), low, high, by_gap.count.max(0))
 
 
 def _folds(returns: np.ndarray, reference: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:

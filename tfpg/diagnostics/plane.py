@@ -84,12 +84,12 @@ def evaluate(plane: Plane, function: Callable[[np.ndarray], float | Mapping[str,
     """Any function of θ on a plane.
 
     Args: function: θ float32 [P] ↦ a number, or numbers by name; to carry its uncertainty along it names `x` and `x_stderr`.
-    Returns: Dataset with the plane's dimensions."""
+    Returns: Dataset with the plane's dimensions, its origin and directions."""
     rows = [function(theta) for theta in plane.thetas()]
     rows = [row if isinstance(row, Mapping) else {name: row} for row in rows]
     names = [axis.name for axis in plane.axes]
     return xr.Dataset(
-        {key: (names, np.array([float(row[key]) for row in rows]).reshape(plane.shape)) for key in rows[0]},
+        {**{key: (names, np.array([float(row[key]) for row in rows]).reshape(plane.shape)) for key in rows[0]}, **plane.vectors()},
         plane.labelled())
 
 

@@ -113,7 +113,7 @@ class Surrogate:
         self._terms = terms
 
     def __call__(self, thetas: np.ndarray) -> Surrogates:
-        """At each θ. Args: thetas: [n, P]. Memory does not grow with n."""
+        """At each θ. Args: thetas: [n, P]. Memory: 2·C numbers a point."""
         means, influences, kls, largest = [], [], [], []
         for theta in thetas:
             terms, kl, ratio = self._terms(tf.constant(theta, tf.float32))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from tfpg.report.fields import Field, array, bounds, kind, refused, scalar, texts, updates
+from tfpg.report.fields import RETURN, Field, array, bounds, kind, refused, scalar, texts, updates
 from tfpg.report.figures import PALETTE
 from tfpg.report.sheets import interval, joined, number, signed
 
@@ -61,6 +61,8 @@ def change(field: Field, dataset: xr.Dataset) -> str:
     dataset = dataset.sortby(["x", "y"])
     origin, full = _index(field, 0, 0), _index(field, 1, 0)
     sentences = []
+    if not field.surrogate and field.name != RETURN:
+        return ""
     if origin and not field.surrogate and np.isfinite(field.values[origin]):
         sentences.append(rf"$J(\theta_k)$ = {number(field.values[origin])}" + _between((field.low, field.high), origin))
     gains = field.values if field.surrogate else array(dataset, "gain", "y", "x")
@@ -70,11 +72,11 @@ def change(field: Field, dataset: xr.Dataset) -> str:
     return ", ".join(sentences)
 
 
-def notes(datasets: Sequence[xr.Dataset], *, spread: bool = True) -> list[str]:
-    """Sample sizes of the returns; pairs, normalisation and origin of the surrogates."""
+def notes(datasets: Sequence[xr.Dataset], *, spread: bool = True, both: bool = False) -> list[str]:
+    """Sample sizes of the returns; pairs, normalisation and origin of the surrogates. Args: both: as of surrogate_samples."""
     played = samples([each for each in datasets if "mean_return" in each], spread=spread)
     surrogates = [each for each in datasets if "surrogate" in each]
-    said = [(own(each, datasets), note) for each in surrogates for note in surrogate_samples(each)]
+    said = [(own(each, datasets), note) for each in surrogates for note in surrogate_samples(each, both=both)]
     alike = len({note for _, note in said}) * len(surrogates) == len(said)
     return played + list(dict.fromkeys(note if alike else f"{name}: {note}" for name, note in said))
 
@@ -101,8 +103,9 @@ def median(dataset: xr.Dataset, name: str) -> float:
     return float(np.median(found)) if found.size else np.nan
 
 
-def surrogate_samples(dataset: xr.Dataset) -> list[str]:
-    """Pairs, normalisation and origin of a surrogate, for the caption."""
+def surrogate_samples(dataset: xr.Dataset, *, both: bool = False) -> list[str]:
+    """Pairs, normalisation and origin of a surrogate, for the caption. Args: both: both objectives are shown, not the optimised
+    one alone."""
     parts = []
     steps = updates(dataset)
     given = [each for each in steps if kind(each) == "given"]
@@ -114,7 +117,8 @@ def surrogate_samples(dataset: xr.Dataset) -> list[str]:
             chosen = ", on which the step was chosen" if name == "train" and not given else ""
             parts.append(f"{pool(name, (given or steps)[0])}{chosen}: {joined(sizes)}")
     epsilon, advantages = dataset.attrs.get("epsilon"), dataset.attrs.get("advantage_norm")
-    parts += [f"clipped at 1 ± {float(epsilon):g}"] if epsilon is not None and np.isfinite(float(epsilon)) else []
+    if epsilon is not None and np.isfinite(float(epsilon)) and (both or dataset.attrs.get("optimised") != "unclipped"):
+        parts.append(f"clipped at 1 ± {float(epsilon):g}")
     return ["; ".join(["surrogate, 0 at the origin", *parts]), *([str(advantages)] if advantages else [])]
 
 

@@ -77,6 +77,13 @@ def of_return(dataset: xr.Dataset) -> Field:
     return _field(dataset, "mean_return", difference="gain", name=RETURN, surrogate=False)
 
 
+def of_variable(dataset: xr.Dataset, name: str) -> Field:
+    """Any variable of one plane; <name>_low and _high, or _stderr, are its uncertainty where there are such."""
+    needed(dataset, name, "plane")
+    text = str(dataset[name].attrs.get("long_name", name))
+    return _field(dataset, name, difference="", name=text, surrogate=False)
+
+
 def of_surrogate(dataset: xr.Dataset, pool: str, objective: str) -> Field:
     """The surrogate of one update, on one pool's pairs. Its own interval is that of the difference: 0 at the origin."""
     needed(dataset, "surrogate", "surrogate")

@@ -22,9 +22,12 @@ _CHANCE, _SURE = 0.5, 0.95
 _KNOWN = 0.5  # share of a bin's pairs whose order must be known for the bin to be shown
 
 
-def surface(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
-    """The true return around one policy, a row for each update, all on one scale: hill, heat map."""
-    rows = [(update, fields.of_return(update)) for update in fields.updates(dataset)]
+def surface(dataset: xr.Dataset, *, variable: str = "mean_return", title: str | None = None) -> Figure:
+    """The true return around one policy, a row for each update, all on one scale: hill, heat map.
+
+    Args: variable: another one of dims x, y to draw instead, for example what plane.evaluate found."""
+    rows = [(update, fields.of_return(update) if variable == "mean_return" else fields.of_variable(update, variable))
+            for update in fields.updates(dataset)]
     scale = planes.scale_of(field for _, field in rows)
     figure = sheets.blank(4.1 * len(rows))
     strips = sheets.rows(figure, [_row_title(update, field) for update, field in rows])
@@ -32,7 +35,8 @@ def surface(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
         planes.hill(sheets.solid(strip, 1, 2, 1), field, scale)
         axes = strip.add_subplot(1, 2, 2)
         planes.colour_bar(planes.heat(axes, field, scale), axes, field, scale)
-    return _finished(figure, title or f"True return: {captions.subject(dataset)}", [dataset])
+    name = "True return" if variable == "mean_return" else captions.sentence(variable)
+    return _finished(figure, title or ": ".join(filter(None, (name, captions.subject(dataset)))), [dataset])
 
 
 def surrogate(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
@@ -59,7 +63,7 @@ def surrogate(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
             mesh = planes.heat(axes, field, scales[key], labels=(True, column == 0), short=column > 0)
             planes.colour_bar(mesh, axes, field, scales[key])
             axes.set_title(f"{'not ' if column else ''}optimised: {objective}", fontsize=sheets.SMALL)
-    return _finished(figure, title or f"Surrogate: {captions.subject(dataset)}", [dataset])
+    return _finished(figure, title or f"Surrogate: {captions.subject(dataset)}", [dataset], both=bool(others))
 
 
 def comparison(
@@ -130,13 +134,19 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
     value = fields.array(dataset, "ordering", "size")
     low, high = fields.bounds(dataset, "ordering", "size")
     errors = None if low is None else np.maximum([value - low, high - value], 0)
-    left.errorbar(size, value, errors, color="black", marker="o", markersize=5, capsize=3, linewidth=1.7)
+    left.errorbar(size, value, errors, color="black", marker="o", markersize=5, capsize=3, linewidth=1.7,
+                  label="of the points whose order the reference knows")
+    if (every := fields.array(dataset, "agreement", "size")) is not None:
+        low, high = fields.bounds(dataset, "agreement", "size")
+        errors = None if low is None else np.maximum([every - low, high - every], 0)
+        left.errorbar(size, every, errors, color="0.45", marker="s", markersize=4, capsize=3, linewidth=1.4, linestyle="--",
+                      label="of all points, as the reference orders them")
     left.set_xscale("log")
     left.set_xticks(size, [f"{each:,.0f}" for each in size])
     left.xaxis.set_minor_locator(NullLocator())
     left.set_xlabel("pairs a point (nominal)", fontsize=sheets.MEDIUM)
     left.set_ylabel("probability of the right order", fontsize=sheets.MEDIUM)
-    left.set_title("Points whose order the reference knows", fontsize=sheets.MEDIUM)
+    left.set_title("Two points ordered rightly", fontsize=sheets.MEDIUM)
     drawn = [left]
     if gaps is not None:
         drawn.append(strip.add_subplot(1, 2, 2))
@@ -156,13 +166,13 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
         for level, name in ((_CHANCE, "chance, .5"), (_SURE, ".95")):
             axes.axhline(level, color="0.25", linewidth=1.4, linestyle=(0, (1, 2)), zorder=1)
             axes.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                          textcoords="offset points", fontsize=sheets.SMALL, color="0.25")
+                          textcoords="offset points", fontsize=sheets.SMALL, color="0.25", ha="left")
         axes.set_ylim(min(0.4, axes.get_ylim()[0]), 1.03)
         sheets.tidy(axes)
 
 
-def _finished(figure: Figure, title: str, datasets: Sequence[xr.Dataset]) -> Figure:
-    return sheets.finish(figure, title, captions.notes(datasets), warnings=captions.warnings(datasets))
+def _finished(figure: Figure, title: str, datasets: Sequence[xr.Dataset], *, both: bool = False) -> Figure:
+    return sheets.finish(figure, title, captions.notes(datasets, both=both), warnings=captions.warnings(datasets))
 
 
 def _row_title(update: xr.Dataset, field: Field, pool: str | None = None) -> str:

@@ -16,6 +16,7 @@ from tfpg.report import captions, fields, sheets
 from tfpg.report.captions import INTERVAL, ORIGIN
 
 _STEP, _RANDOM = "the algorithm's step", "random directions (shaded: their range)"
+_DIFFERENCE = r"95 % interval of the difference to $\theta_k$"
 _DASHED = (0, (5, 2))
 _GREY, _DARK, _AGAIN = "0.62", "0.25", "#7b3294"  # random directions; held-out pairs; a step made again
 _MARK = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 7, "linestyle": "none", "zorder": 6}
@@ -82,8 +83,8 @@ def film(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
 def _returns(axes: Axes, update: xr.Dataset) -> None:
     """The return along every direction, the step's thick and with its band."""
     ts, values, low, high = _lines(update, "direction", "t")
-    step, random, again = _directions(update)
-    colour = captions.colour(update)
+    (low, high), (step, random, again) = _differences(update, values, low, high), _directions(update)
+    colour, band = captions.colour(update), _DIFFERENCE if "gain" in update else INTERVAL
     if random.size:
         known = np.isfinite(values[random]).any(axis=0)
         others = values[random][:, known]
@@ -91,12 +92,15 @@ def _returns(axes: Axes, update: xr.Dataset) -> None:
                           zorder=1)
         lines = axes.plot(ts, values[random].T, color=_GREY, linewidth=0.7, zorder=2)
         lines[0].set_label(f"{random.size} {_RANDOM}")
-    _band(axes, ts, None if low is None else low[step], None if high is None else high[step], colour)
+    _band(axes, ts, None if low is None else low[step], None if high is None else high[step], colour, label=band)
     axes.plot(ts, values[step], color=colour, linewidth=2.4, zorder=4, label=_STEP)
     for index in again:
         _band(axes, ts, None if low is None else low[index], None if high is None else high[index], _AGAIN, alpha=0.15, label="_")
         axes.plot(ts, values[index], color=_AGAIN, linestyle="-.", linewidth=1.9, zorder=4,
                   label=f"direction of the {fields.texts(update, 'label')[index]}")
+    for place, full in enumerate(_full_steps(update)[:len(again)]):
+        axes.plot(full, np.interp(full, ts, values[again[place]]), marker="D", color=_AGAIN, markeredgecolor="black", markersize=5,
+                  linestyle="none", zorder=5, label="its own full step")
     _mark(axes, ts, values[step])
     axes.set_ylabel(fields.RETURN, fontsize=sheets.MEDIUM)
     axes.set_title("True return", fontsize=sheets.MEDIUM)
@@ -120,6 +124,7 @@ def _surrogates(axes: Axes, update: xr.Dataset) -> None:
                   label=f"surrogate, {captions.pool(pool, update)}")
     for index in again if "heldout" in fields.texts(update, "pool") else ():
         other = lines.isel(direction=index, pool=fields.texts(update, "pool").index("heldout"))
+        _band(axes, ts, *fields.bounds(other, "surrogate", "t"), _AGAIN, alpha=0.15, label="_")
         axes.plot(ts, fields.array(other, "surrogate", "t"), color=_AGAIN, linestyle="-.", linewidth=1.6,
                   label=f"held-out pairs, {fields.texts(update, 'label')[index]}")
     axes.axhline(0, color=_DARK, linewidth=0.9, zorder=1)
@@ -164,6 +169,18 @@ def _lines(dataset: xr.Dataset, *dims: str) -> tuple[np.ndarray, np.ndarray, np.
     return np.asarray(dataset["t"], np.float64), *found
 
 
+def _differences(
+        update: xr.Dataset, values: np.ndarray, low: np.ndarray | None, high: np.ndarray | None) -> tuple[np.ndarray | None, ...]:
+    """The interval of J − J(θ_k), laid around J(θ_k) as it is: what decides whether a line rises. That of J where the difference
+    is not known."""
+    update = update.sortby("t")
+    ends, zero = fields.bounds(update, "gain", "direction", "t"), np.flatnonzero(np.isclose(update["t"], 0))
+    if ends[0] is None or not zero.size:
+        return low, high
+    known = np.isfinite(values)
+    return tuple(np.where(known, values[:, zero] + end, np.nan) for end in ends)
+
+
 def _directions(update: xr.Dataset) -> tuple[int, np.ndarray, np.ndarray]:
     """Which direction is the step, which are random, and which are the step made again from other pairs."""
     labels = fields.texts(update, "label") if "label" in update else []
@@ -188,6 +205,12 @@ def _ranks_again(update: xr.Dataset, by: str) -> list[str]:
         return []
     ends = fields.bounds(update, f"rank_{by}_recomputed", "recomputed")
     return [f"made again: {place:.0f}{sheets.interval(*between)}" for place, *between in zip(places, *ends, strict=True)]
+
+
+def _full_steps(update: xr.Dataset) -> list[float]:
+    """Where on their lines the steps made again end, which were brought to the first step's norm: t."""
+    norms = fields.array(update, "move_norm", "move")
+    return [] if norms is None else (norms[1:] / norms[0]).tolist()
 
 
 def _ends(dataset: xr.Dataset) -> list[str]:
