@@ -100,7 +100,7 @@ class Recorder:
                           agent.value)
         numbers = metrics.metrics(iteration, self._config)
         storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
-        self._events.write(iteration, numbers)
+        self._events.write(iteration, metrics.curves(numbers))
         self._progress.update(iteration, numbers)
         if time.monotonic() - self._kept >= self._plan.checkpoint_seconds:
             self.keep(iteration.state)
