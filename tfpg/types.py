@@ -92,6 +92,16 @@ class TrustRegion(NamedTuple):
     without_gradient: Tensor  # share with ρ > 1 + ε and Â > 0, or ρ < 1 − ε and Â < 0; nan where Â was not given
 
 
+class Drift(NamedTuple):
+    """What an update of the normaliser alone does to π_θ(k+1): as it will see a batch's states through the merged statistics,
+    against as it saw them. All []."""
+
+    mean_kl: Tensor
+    max_kl: Tensor
+    max_ratio: Tensor
+    min_ratio: Tensor
+
+
 class ValueUpdate(NamedTuple):
     """What fitting V did."""
 
@@ -145,8 +155,7 @@ class Update(NamedTuple):
     learner: Learner
     policy: TrpoUpdate | PpoUpdate
     value: ValueUpdate
-    before: TrustRegion  # π_θk against itself on the update's batch: ratio 1, KL 0 to rounding
-    after: TrustRegion  # π_θ(k+1) against π_θk
+    after: TrustRegion  # π_θ(k+1) against π_θk on the update's batch
     entropy: Tensor  # []  of π_θk, mean over the batch, nats
     std: Tensor  # []  mean standard deviation of π_θk (nan for discrete actions)
     values_after: Tensor  # [B]  V_φ(k+1)(s) on the batch
@@ -186,6 +195,6 @@ class Iteration(NamedTuple):
     batch: Batch
     episodes: Episodes
     update: Update
-    statistics: TrustRegion  # π_θ(k+1) as it will see the batch's states, through the merged statistics, against as it saw them
+    drift: Drift  # from this iteration's normaliser to the next
     seconds: dict[str, float]  # wall-clock time by part; differs from run to run
     state: RunState  # from which iteration k + 1 follows

@@ -6,6 +6,7 @@ from tfpg.config import Config, Ppo, Trpo
 from tfpg.settings import replace
 from tfpg.types import (
     Batch,
+    Drift,
     EngineState,
     Episodes,
     Iteration,
@@ -58,17 +59,17 @@ def iteration(config: Config, index: int = 0, *, returns=(10.0, 30.0), lengths=(
     region = trust_region(kl)
     update = Update(
         learner=after, policy=_trpo(theta, moved) if isinstance(config.algorithm, Trpo) else _ppo(moved, slots),
-        value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_), before=region, after=region,
+        value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_), after=region,
         entropy=np.float32(1.5), std=np.float32(std), values_after=targets if values_after is None else values_after,
         schedule={"value_step_size": 1e-3, **({"delta": 0.13} if isinstance(config.algorithm, Trpo) else
                                               {"policy_step_size": 3e-4})})
-    statistics = trust_region(0.0625)
+    drift = Drift(*np.float32([0.0625, 0.125, 2, 0.5]))
     moments = Moments(np.float64(1), np.float64(0), np.float64(1))
     env_steps = (index + 2) * pairs  # one warm-up batch before the first
     engine = EngineState(np.zeros(N, int), np.zeros(N, int), np.zeros([0, 1]), np.zeros([N, 3]), np.zeros(N))
     state = RunState(index + 1, env_steps, after, Normaliser(moments, moments), np.zeros(N), engine)
     return Iteration(index, (index + 1) * pairs, env_steps, before, Normaliser(moments, moments), trajectory, batch,
-                     Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64)), update, statistics,
+                     Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64)), update, drift,
                      {"rollout": 0.3, "update": 0.1}, state)
 
 

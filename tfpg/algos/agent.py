@@ -18,8 +18,8 @@ from tfpg.config import Config
 from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
-from tfpg.objectives import entropy, trust_region
-from tfpg.types import Batch, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, TrustRegion, Update
+from tfpg.objectives import entropy
+from tfpg.types import Batch, Drift, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update
 
 
 class Agent:
@@ -34,7 +34,7 @@ class Agent:
         self._prepare, self._observe = compiled(self._prepared), compiled(self._observed)
         # Only here is there enough to do for XLA: it takes seconds to compile and makes the epochs three times faster.
         self._learn = compiled(self._learned, jit_compile=config.runtime.xla)
-        self._measure, self._shift = compiled(self._measured), compiled(self._shifted)
+        self._measure = compiled(self._measured)
 
     def initial(self) -> Learner:
         """θ_0, φ_0 and optimisers that have not moved."""
@@ -65,23 +65,25 @@ class Agent:
         plan = {name: tf.constant(number, tf.float32) for name, number in planned.items()}
         order = None if self.shared else self._value_order(k)
         learnt = self._learn(learner, batch, order, self._draws(k), plan)
-        # A program of its own: what is looked at cannot change a bit of what is learnt.
-        before, after = self._measure(learner.theta, learnt.learner.theta, batch)
-        return learnt._replace(schedule=planned, before=before, after=after)
+        return learnt._replace(schedule=planned)
 
     def observe(
             self, normaliser: Normaliser, accumulators: Tensor, trajectory: Trajectory) -> tuple[Normaliser, Tensor]:
         """The statistics with a batch merged in, and the discounted accumulators [N] at its end."""
         return self._observe(normaliser, accumulators, trajectory)
 
-    def shift(self, learner: Learner, normaliser: Normaliser, merged: Normaliser, trajectory: Trajectory) -> TrustRegion:
-        """How far merged statistics alone move the policy, on the states and actions of a batch."""
-        return self._shift(learner.theta, normaliser.observation, merged.observation, trajectory.obs, trajectory.actions)
+    def measure(self, learner: Learner, update: Update, batch: Batch, merged: Normaliser,
+                trajectory: Trajectory) -> tuple[Update, Drift]:
+        """The update with how far it moved the policy, and how far the merged statistics will.
+
+        A program of its own: what is looked at cannot change a bit of what is learnt."""
+        after, drift = self._measure(learner.theta, update.learner.theta, batch, merged.observation, trajectory.obs)
+        return update._replace(after=after), drift
 
     @property
     def traces(self) -> int:
         """How many times anything was traced: constant after the first iteration."""
-        functions = self._prepare, self._observe, self._learn, self._measure, self._shift
+        functions = self._prepare, self._observe, self._learn, self._measure
         return sum(function.experimental_get_tracing_count() for function in functions)
 
     def _prepared(self, phi, normaliser, trajectory):
@@ -104,18 +106,13 @@ class Agent:
         policy_slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
         pi_old = self.policy(learner.theta, batch.obs)
         return Update(
-            learner=Learner(policy.theta, value.phi, policy_slots, value.slots), policy=policy, value=value, before=None,
+            learner=Learner(policy.theta, value.phi, policy_slots, value.slots), policy=policy, value=value,
             after=None, entropy=entropy(pi_old), std=self.policy.mean_std(learner.theta),
             values_after=v(value.phi, batch.critic_obs), schedule=None)
 
-    def _measured(self, theta_old, theta, batch):
-        return tuple(distances.moved(self.policy, theta_old, new, batch, self.config.algorithm) for new in (theta_old, theta))
-
-    def _shifted(self, theta, ours, theirs, obs, actions):
-        pi_old, pi = (self.policy(theta, normalise_observation(tf.reshape(obs, [-1, self.task.obs_size]), moments,
-                                                               self.config.code_level)) for moments in (ours, theirs))
-        return trust_region(pi_old, pi, tf.reshape(actions, [-1, *actions.shape[2:]]),
-                            distances.epsilon_of(self.config.algorithm))
+    def _measured(self, theta_old, theta, batch, merged, obs):
+        later_obs = normalise_observation(tf.reshape(obs, batch.obs.shape), merged, self.config.code_level)
+        return distances.moved_and_drifted(self.policy, theta_old, theta, batch, later_obs, self.config.algorithm)
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config

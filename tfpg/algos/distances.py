@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tfpg.algos.ppo import REPORTED_EPSILON
 from tfpg.config import Ppo, Trpo
 from tfpg.objectives import normalised, trust_region
-from tfpg.types import Batch, Tensor, TrustRegion
+from tfpg.types import Batch, Drift, Tensor, TrustRegion
 
 
 def epsilon_of(algorithm: Trpo | Ppo) -> float:
@@ -22,5 +22,18 @@ def moved(pi: Callable, theta_old: Tensor, theta: Tensor, batch: Batch, algorith
     so in each minibatch, over the batch, around whose mean those of minibatches scatter. For what does not clip, it is the
     share that clipping would take the gradient from.
     Args: pi: (θ [P], obs [B, S]) ↦ distribution."""
+    return _moved(pi(theta_old, batch.obs), pi(theta, batch.obs), batch, algorithm)
+
+
+def moved_and_drifted(pi: Callable, theta_old: Tensor, theta: Tensor, batch: Batch, later_obs: Tensor,
+                      algorithm: Trpo | Ppo) -> tuple[TrustRegion, Drift]:
+    """`moved`, and what it does to π_θ to see the batch's states as `later_obs` [B, S]."""
+    pi_theta = pi(theta, batch.obs)
+    drift = trust_region(pi_theta, pi(theta, later_obs), batch.actions, epsilon_of(algorithm))
+    return (_moved(pi(theta_old, batch.obs), pi_theta, batch, algorithm),
+            Drift(*(getattr(drift, name) for name in Drift._fields)))
+
+
+def _moved(pi_old, pi_theta, batch: Batch, algorithm: Trpo | Ppo) -> TrustRegion:
     advantages = normalised(batch.advantages, algorithm.advantage_norm)
-    return trust_region(pi(theta_old, batch.obs), pi(theta, batch.obs), batch.actions, epsilon_of(algorithm), advantages)
+    return trust_region(pi_old, pi_theta, batch.actions, epsilon_of(algorithm), advantages)

@@ -23,8 +23,6 @@ FINAL_ITERATIONS = 5
 # PPO's values after each epoch: fields of its update.
 EPOCH_CURVES = ("surrogate", "mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio_distance", "clip_fraction",
                 "without_gradient", "entropy")
-# Of what the normaliser's own update does to the policy.
-_OF_STATISTICS = ("mean_kl", "max_kl", "max_ratio", "min_ratio")
 # What a trust region has besides its means and ends stands in metrics.jsonl alone: TensorBoard shows few curves.
 _DETAILS = ("quantile", "mean_reverse_kl", "mean_ratio_distance", "stderr", "pairs", "episodes")
 
@@ -159,7 +157,7 @@ def _policy(iteration: Iteration) -> dict[str, float]:
 def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
     found = trust_region(iteration.update.after, "train")
     if config.code_level.observation_normalisation:
-        found |= {f"trust_region/normaliser/{name}": float(getattr(iteration.statistics, name)) for name in _OF_STATISTICS}
+        found |= {f"trust_region/normaliser/{name}": float(value) for name, value in iteration.drift._asdict().items()}
     if "delta" in iteration.update.schedule:
         found["trust_region/bounds/mean_kl"] = float(iteration.update.schedule["delta"])
     match config.algorithm:
