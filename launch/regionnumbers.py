@@ -34,8 +34,8 @@ def report(datasets: Sequence[xr.Dataset]) -> str:
                          *(f"{np.quantile(ratios, level):.2f}" for level in (0.5, 0.9, 1))))
     notes = ["shares of iterations with their 95 % intervals: of agents (Student's t over their shares)"]
     if single:
-        notes.append("of one agent: of its iterations (Clopper–Pearson) as if they were independent, which they are not: a statement "
-                     "about this agent, and too narrow")
+        notes.append("of one agent: of its iterations (Clopper–Pearson) as if they were independent, which they are not: a "
+                     "statement about this agent, and too narrow")
     return "\n".join([*tables.aligned([_HEAD, *rows], left=(0, 1)), *notes])
 
 

@@ -21,7 +21,8 @@ def define(values: flags.FlagValues) -> None:
     whole = commandline.define_whole
     flags.DEFINE_multi_string("run", None, "directory of a run, for example runs/trpo-Hopper-v5-0; may be given often",
                               flag_values=values)
-    whole("heldout_every", 10, "iterations from one that is looked at on held-out pairs to the next; 0 = none", low=0, values=values)
+    whole("heldout_every", 10, "iterations from one that is looked at on held-out pairs to the next; 0 = none", low=0,
+          values=values)
     whole("heldout_pairs", None, "pairs of a held-out pool; default as many as a batch of the run has, for largest ratios are "
           "compared at equal numbers", low=2, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost", flag_values=values)

@@ -25,7 +25,8 @@ def test_the_trust_region_monitor_works_in_a_loop_of_ones_own(tmp_path, monkeypa
     exec(block("from tfpg.objectives import trust_region"), scope)  # noqa: S102  (our own text)
     scope["writer"].close()
     events = EventAccumulator("logs").Reload()
-    found = {tag: [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
+    found = {tag: [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+             for tag in events.Tags()["tensors"]}
     assert all(len(values) == 3 for values in found.values()) and len(found) == 19
     # the last update: what the policy became against what it had been
     old, new = scope["pi_old"], scope["policy"](batches[-1][0])

@@ -55,7 +55,8 @@ def test_each_iteration_begins_where_the_one_before_ended(hopper):
 def test_the_trust_region_of_an_update_is_that_of_theta_k_and_the_next_on_its_batch(hopper):
     agent = Agent(small(), describe("Hopper-v5"))
     for iteration in hopper:
-        old, new = (agent.policy(theta, iteration.batch.obs) for theta in (iteration.before.theta, iteration.update.learner.theta))
+        thetas = iteration.before.theta, iteration.update.learner.theta
+        old, new = (agent.policy(theta, iteration.batch.obs) for theta in thetas)
         rho = np.exp(np.asarray(new.log_prob(iteration.batch.actions) - old.log_prob(iteration.batch.actions)))
         after = iteration.update.after
         np.testing.assert_allclose(after.mean_kl, np.mean(old.kl_divergence(new)), rtol=1e-4)
@@ -69,8 +70,9 @@ def test_the_drift_is_of_the_statistics_alone(hopper):
     agent = Agent(small(), describe("Hopper-v5"))
     for iteration in hopper:
         raw = iteration.trajectory.obs.reshape(-1, 11)
-        saw, will_see = (agent.policy(iteration.update.learner.theta, normalise_observation(raw, n.observation, small().code_level))
-                         for n in (iteration.normaliser, iteration.state.normaliser))
+        seen = (normalise_observation(raw, statistics.observation, small().code_level)
+                for statistics in (iteration.normaliser, iteration.state.normaliser))
+        saw, will_see = (agent.policy(iteration.update.learner.theta, obs) for obs in seen)
         np.testing.assert_allclose(iteration.drift.mean_kl, np.mean(saw.kl_divergence(will_see)), rtol=1e-3)
         assert float(iteration.drift.mean_kl) > 0
 

@@ -20,13 +20,15 @@ def agent(seed, *, preset="ppo", task="Hopper-v5", kl=0.01, ratio=2.0, iteration
         values[:, 0], values[::2, 1] = train, held
         return ("iteration", "pool"), values
 
-    variables = {"mean_return": pools(10.0 * seed, 10.0 * seed + 1), "mean_kl": pools(kl, 2 * kl), "max_ratio": pools(ratio, 2 * ratio),
+    variables = {"mean_return": pools(10.0 * seed, 10.0 * seed + 1), "mean_kl": pools(kl, 2 * kl),
+                 "max_ratio": pools(ratio, 2 * ratio),
                  "env_steps": ("iteration", 2048.0 * (2 + np.arange(iterations))),
                  "pairs": (("iteration", "pool"), np.tile([2048, heldout], (iterations, 1)))}
     if preset == "trpo":
         variables["delta"] = "iteration", np.full(iterations, 0.13)
     attrs = {"task": task, "preset": preset, "run_seed": seed, "run": f"runs/{preset}-{seed}", "reference_delta": 0.13,
-             "settings": json.dumps({"seed": seed, "total_steps": iterations, "runtime.xla": bool(seed), "ppo.epochs": 10, **settings})}
+             "settings": json.dumps({"seed": seed, "total_steps": iterations, "runtime.xla": bool(seed), "ppo.epochs": 10,
+                                     **settings})}
     return xr.Dataset(variables, {"iteration": np.arange(iterations), "pool": ["train", "heldout"]}, attrs)
 
 

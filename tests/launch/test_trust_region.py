@@ -151,7 +151,8 @@ def places(runs, tmp_path_factory):
 
 
 def test_help_and_bad_input_are_answered_without_tensorflow():
-    code = ("import sys; from launch import trust_region as t; codes = [t.main(['--help']), t.main(['--run=/none']), t.main(['--rn=x'])]; "
+    code = ("import sys; from launch import trust_region as t; "
+            "codes = [t.main([argument]) for argument in ('--help', '--run=/none', '--rn=x')]; "
             "print(codes, 'tensorflow' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.startswith("usage: python -m launch.trust_region") and done.stdout.endswith("[0, 2, 2] False\n")

@@ -44,7 +44,8 @@ def test_tags_of_trpo_are_the_documented_ones():
 
 
 def test_tags_of_ppo_are_the_documented_ones():
-    own = {"ppo/clip_fraction", "ppo/surrogate", "policy/step_size", "trust_region/bounds/max_ratio", "trust_region/bounds/min_ratio"}
+    own = {"ppo/clip_fraction", "ppo/surrogate", "policy/step_size", "trust_region/bounds/max_ratio",
+           "trust_region/bounds/min_ratio"}
     own |= {f"ppo/epoch_{e}/{name}" for e in ("01", "02") for name in ("mean_kl", "max_ratio", "clip_fraction")}
     assert set(metrics(iteration(PPO), small(PPO))) == SHARED | own
 
@@ -90,7 +91,8 @@ def test_tensorboard_is_spared_the_details():
 
 
 def test_what_held_out_pairs_say_has_tags_of_its_own():
-    found = heldout(SimpleNamespace(region=trust_region(0.5), mean_kl_stderr=np.float64(0.25), mean_return=3.0, pairs=2048, episodes=7))
+    found = heldout(SimpleNamespace(
+        region=trust_region(0.5), mean_kl_stderr=np.float64(0.25), mean_return=3.0, pairs=2048, episodes=7))
     assert found["trust_region/heldout/mean_kl"] == 0.5
     assert {tag.rpartition("/")[2]: value for tag, value in found.items() if tag.rpartition("/")[2] in (
         "mean_kl_stderr", "mean_return", "pairs", "episodes")} == {

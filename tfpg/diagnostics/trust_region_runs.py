@@ -62,7 +62,8 @@ def on_film(run: RunDirectory, iterations: Sequence[int], *, pairs: int | None =
                 return _arrays(measured)
 
             frames = [digest(named(step)).hex() for step in steps]
-            arrays = parts.kept({**facts, "pairs": heldout.pairs, "iterations": some, "frames": frames}, _shapes(len(some)), compute)
+            theirs = {**facts, "pairs": heldout.pairs, "iterations": some, "frames": frames}
+            arrays = parts.kept(theirs, _shapes(len(some)), compute)
             found |= dict(zip(some, _regions(arrays), strict=True))
             progress(len(some), len(some) * heldout.pairs, sum(played))
     return found

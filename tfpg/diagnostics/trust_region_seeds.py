@@ -51,8 +51,8 @@ def groups(datasets: Sequence[xr.Dataset]) -> dict[tuple[str, str], list[xr.Data
         if len(set(seeds)) < len(seeds):
             raise UserError(f"two runs of {preset} on {task} have one seed, so they are no two agents: leave one away.")
     if len(sizes := {int(d["pairs"].isel(pool=1).max()) for d in datasets} - {0}) > 1:
-        raise UserError(f"the runs were looked at with {' and '.join(map(str, sorted(sizes)))} held-out pairs: largest ratios are "
-                        "compared at equal numbers only.")
+        raise UserError(f"the runs were looked at with {' and '.join(map(str, sorted(sizes)))} held-out pairs: largest ratios "
+                        "are compared at equal numbers only.")
     return dict(sorted(found.items()))
 
 

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from tfpg.types import Iteration
 
 _BAR = "{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt}{postfix}, {remaining} left"
-_BUDGET_BAR = "{{percentage:3.0f}}% |{{bar:24}}| {{n_fmt}}/{{total_fmt}} {unit}{{postfix}}"  # knows the time left better than tqdm
+# Without tqdm's time left: the budget knows it better.
+_BUDGET_BAR = "{{percentage:3.0f}}% |{{bar:24}}| {{n_fmt}}/{{total_fmt}} {unit}{{postfix}}"
 
 
 class _Line:

@@ -74,10 +74,10 @@ def inside(dataset: xr.Dataset) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize="x-small", frameon=False)
-    attrs = dataset.attrs
-    figure.suptitle(f"{attrs['preset']} on {attrs['task']}, seed {attrs['run_seed']}: {dataset.sizes['iteration']} iterations of "
-                    f"{int(dataset['pairs'][0, 0]):,} pairs"
-                    f"{f' (curves of KL and ratio: running geometric means of {WINDOW})' if dataset.sizes['iteration'] >= LONG else ''}")
+    attrs, count = dataset.attrs, dataset.sizes["iteration"]
+    smooth = f" (curves of KL and ratio: running geometric means of {WINDOW})" if count >= LONG else ""
+    figure.suptitle(f"{attrs['preset']} on {attrs['task']}, seed {attrs['run_seed']}: {count} iterations of "
+                    f"{int(dataset['pairs'][0, 0]):,} pairs{smooth}")
     return figure
 
 
@@ -148,9 +148,9 @@ def _caption(found: xr.Dataset) -> str:
     bands = f"bands: {found.attrs['intervals']}" if (found["agents"] > 1).any() else "one agent has no band"
     unequal = "; largest ratios of unequal numbers of pairs do not compare" if found.attrs["pairs_heldout"] not in (
         "", found.attrs["pairs_train"]) else ""
-    return (f"{counts}. {found.attrs['pairs_train']} pairs an update{heldout}{unequal}; {bands}"
-            f"{f'; running means of {window} iterations (of the ratio geometric)' if window > 1 else ''}. Dotted: δ of TRPO in its colour (grey: the δ "
-            "that TRPO has on the task), 1 + ε.")
+    smooth = f"; running means of {window} iterations (of the ratio geometric)" if window > 1 else ""
+    return (f"{counts}. {found.attrs['pairs_train']} pairs an update{heldout}{unequal}; {bands}{smooth}. Dotted: δ of TRPO in "
+            "its colour (grey: the δ that TRPO has on the task), 1 + ε.")
 
 
 def _epoch_kl(axes: Axes, dataset: xr.Dataset) -> None:
@@ -208,7 +208,8 @@ def _shares(axes: Axes, dataset: xr.Dataset) -> None:
 
 def _normaliser(axes: Axes, dataset: xr.Dataset) -> None:
     shown = []
-    for name, label, colour in (("normaliser_mean_kl", "by the normaliser's own update", "#009E73"), ("", "by the update of θ", "0.5")):
+    for name, label, colour in (("normaliser_mean_kl", "by the normaliser's own update", "#009E73"),
+                                ("", "by the update of θ", "0.5")):
         values = dataset[name].values if name in dataset else dataset["mean_kl"].sel(pool="train").values
         if name and name not in dataset:
             continue
