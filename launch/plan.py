@@ -12,3 +12,4 @@ class Plan(NamedTuple):
     checkpoint_seconds: float
     final_episodes: int  # evaluated when the run is over, by π_θK as it acts and greedily; 0 = none
     histograms: bool
+    heldout_every: int  # iterations from one whose update is looked at on held-out pairs to the next; 0 = none

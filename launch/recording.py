@@ -5,6 +5,7 @@ the checkpoint that follows it, and a resumption cuts metrics and events back to
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from launch.plan import Plan
 from tfpg import checkpoint, snapshot, storage
 from tfpg.config import Config
 from tfpg.diagnostics import evaluation, probe, results
+from tfpg.diagnostics.trust_region import Heldout, step_of
 from tfpg.errors import RunError
 from tfpg.report import figures, metrics, summaries
 from tfpg.report.progress import Progress
@@ -29,8 +31,9 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
     resumed = resume(run)
     state = resumed.state
     with (Training(config, state) as training, Summaries(run.train, histograms=plan.histograms) as events,
+          Heldout(config, training.task) if plan.heldout_every else contextlib.nullcontext() as heldout,
           Progress(config.num_iterations, 0 if state is None else state.iteration) as progress):
-        recorder = Recorder(run, config, plan, training, events, progress)
+        recorder = Recorder(run, config, plan, training, events, progress, heldout)
         recorder.open(resumed)
         try:
             for iteration in training:
@@ -69,9 +72,9 @@ class Recorder:
     """Writes one run into its directory, its event file and the terminal."""
 
     def __init__(self, run: RunDirectory, config: Config, plan: Plan, training: Training, events: Summaries,
-                 progress: Progress):
+                 progress: Progress, heldout: Heldout | None = None):
         self._run, self._config, self._plan = run, config, plan
-        self._training, self._events, self._progress = training, events, progress
+        self._training, self._events, self._progress, self._heldout = training, events, progress, heldout
         self._kept = time.monotonic()
         self._seconds = 0.0  # spent on writing down the iteration before, its checkpoint included
 
@@ -98,13 +101,23 @@ class Recorder:
             agent = self._training.agent
             snapshot.save(run.policy(iteration.index), iteration, self._config, self._training.task, agent.policy,
                           agent.value)
-        numbers = metrics.metrics(iteration, self._config)
+        numbers = metrics.metrics(iteration, self._config) | self._held_out(iteration)
         storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
-        self._events.write(iteration, numbers)
+        self._events.write(iteration, metrics.curves(numbers))
         self._progress.update(iteration, numbers)
         if time.monotonic() - self._kept >= self._plan.checkpoint_seconds:
             self.keep(iteration.state)
         self._seconds = time.perf_counter() - began
+
+    def _held_out(self, iteration: Iteration) -> dict[str, float]:
+        """Numbers of the update on held-out pairs, where it is its turn."""
+        if self._heldout is None or iteration.index % self._plan.heldout_every:
+            return {}
+        try:
+            found, = self._heldout.measure([step_of(iteration)])
+        except RunError as error:
+            raise type(error)(f"held-out pairs of iteration {iteration.index}: {error}") from error
+        return metrics.heldout(found)
 
     def keep(self, state: RunState) -> None:
         """A checkpoint. Events first: a run continued from it writes only what follows."""

@@ -32,6 +32,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("final_episodes", 100, "episodes that evaluate the final policy, stochastic and greedy; 0 = none",
                          lower_bound=0, flag_values=values)
     flags.DEFINE_boolean("histograms", False, "also write histograms to TensorBoard", flag_values=values)
+    commandline.define_whole(
+        "heldout_every", 0, "look at every so-manieth update on pairs that it was not made from, as many as a batch has, in "
+        "environments of their own; 0 = never (python -m launch.trust_region does it afterwards)", low=0, values=values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,7 +46,7 @@ def body(values: flags.FlagValues) -> int:
     """One training run, from the flags to the last file."""
     config = commandline.resolve(values)
     plan = Plan(_snapshots(values, config), values["checkpoint_seconds"].value, values["final_episodes"].value,
-                values["histograms"].value)
+                values["histograms"].value, values["heldout_every"].value)
     # Before anything is written: a mistyped task must not leave a directory that then refuses the right one.
     describe(config.env, config.env_args, config.rollout.engine)
     path = values["workdir"].value or run_directory.default_path(config)

@@ -92,6 +92,14 @@ def clipped_surrogate(ratios, advantages, epsilon):
     return np.mean(terms)
 
 
+def without_gradient(ratios, advantages, epsilon):
+    """Share of pairs whose clipped term is constant in ρ around where it is, one pair at a time."""
+    lost = 0
+    for rho, advantage in zip(ratios, advantages, strict=True):
+        lost += (advantage > 0 and rho > 1 + epsilon) or (advantage < 0 and rho < 1 - epsilon)
+    return lost / len(ratios)
+
+
 def value_loss(values, targets, values_old, clip):
     """Mean over pairs of the larger square, one pair at a time."""
     terms = []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests import oracles
 from tests.modes import every_mode
 from tfpg import objectives
+from tfpg.types import QUANTILES, TrustRegion
 
 quick = hypothesis.settings(deadline=None, max_examples=25)
 tfd = tfp.distributions
@@ -111,14 +112,69 @@ def test_entropy_is_the_mean_over_states():
 
 @every_mode
 def test_the_trust_region_record_equals_its_definitions(run):
-    record = run(lambda mean_old, mean, actions: objectives.trust_region(
-        gaussian(mean_old, STD_OLD), gaussian(mean, STD), actions, 0.2))(*map(tf.constant, (MEAN_OLD, MEAN, ACTIONS)))
-    kl = oracles.gaussian_kl(MEAN_OLD, STD_OLD, MEAN, STD)
+    record = run(lambda mean_old, mean, actions, advantages: objectives.trust_region(
+        gaussian(mean_old, STD_OLD), gaussian(mean, STD), actions, 0.2, advantages))(
+            *map(tf.constant, (MEAN_OLD, MEAN, ACTIONS, ADVANTAGES)))
+    kl, reverse = oracles.gaussian_kl(MEAN_OLD, STD_OLD, MEAN, STD), oracles.gaussian_kl(MEAN, STD, MEAN_OLD, STD_OLD)
     rho = np.exp(oracles.gaussian_log_prob(ACTIONS, MEAN, STD) - oracles.gaussian_log_prob(ACTIONS, MEAN_OLD, STD_OLD))
-    expected = (kl.mean(), kl.max(), rho.mean(), rho.max(), rho.min(), np.mean((rho < 0.8) | (rho > 1.2)))
-    np.testing.assert_allclose(record, expected, rtol=1e-11)
+    expected = TrustRegion(
+        mean_kl=kl.mean(), max_kl=kl.max(), kl_quantiles=np.quantile(kl, QUANTILES), mean_reverse_kl=reverse.mean(),
+        mean_ratio=rho.mean(), max_ratio=rho.max(), min_ratio=rho.min(), ratio_quantiles=np.quantile(rho, QUANTILES),
+        mean_ratio_distance=np.abs(rho - 1).mean(), outside_fraction=np.mean((rho < 0.8) | (rho > 1.2)),
+        without_gradient=oracles.without_gradient(rho, ADVANTAGES, 0.2))
+    for name, actual in record._asdict().items():
+        np.testing.assert_allclose(actual, getattr(expected, name), rtol=1e-11, err_msg=name)
+    assert 0 < expected.without_gradient < expected.outside_fraction < 1
+
+
+def test_the_kl_of_two_gaussians_is_that_of_old_to_new_and_the_other_is_named_so():
+    # old N(0, 1), new N(1, 2²):  KL(old‖new) = ln 2 + (1 + 1)/8 − ½ = .443,  KL(new‖old) = −ln 2 + (4 + 1)/2 − ½ = 1.307
+    old, new = gaussian(tf.zeros([5, 1]), [1.0]), gaussian(tf.ones([5, 1]), [2.0])
+    record = objectives.trust_region(old, new, tf.zeros([5, 1]), 0.2)
+    np.testing.assert_allclose(record.mean_kl, np.log(2) - 0.25, rtol=1e-6)
+    np.testing.assert_allclose(record.mean_reverse_kl, 2 - np.log(2), rtol=1e-6)
+    # ρ(0) = N(0; 1, 2²) / N(0; 0, 1) = ½ exp(−1/8)
+    np.testing.assert_allclose(record.max_ratio, 0.5 * np.exp(-0.125), rtol=1e-6)
+    np.testing.assert_allclose(record.mean_ratio_distance, 1 - 0.5 * np.exp(-0.125), rtol=1e-6)
+
+
+def test_kl_and_ratio_of_two_categoricals_are_those_of_their_probabilities():
+    # KL(old‖new) = ½ ln(½ / ¾) + ¼ ln(¼ / ⅛) + ¼ ln(¼ / ⅛); actions 0, 1, 2 have ratios 3/2, 1/2, 1/2
+    p, q = np.array([0.5, 0.25, 0.25]), np.array([0.75, 0.125, 0.125])
+    old, new = (tfd.Categorical(logits=np.tile(np.log(x) + 3, (3, 1))) for x in (p, q))
+    record = objectives.trust_region(old, new, tf.range(3), 0.2)
+    np.testing.assert_allclose(record.mean_kl, np.sum(p * np.log(p / q)), rtol=1e-9)
+    np.testing.assert_allclose(record.mean_reverse_kl, np.sum(q * np.log(q / p)), rtol=1e-9)
+    np.testing.assert_allclose([record.min_ratio, record.mean_ratio, record.max_ratio], [0.5, 2.5 / 3, 1.5], rtol=1e-9)
 
 
 def test_a_policy_against_itself_has_ratio_1_and_kl_0():
     pi = gaussian(MEAN.astype(np.float32), STD.astype(np.float32))
-    np.testing.assert_array_equal(objectives.trust_region(pi, pi, ACTIONS.astype(np.float32), 0.2), [0, 0, 1, 1, 1, 0])
+    record = objectives.trust_region(pi, pi, ACTIONS.astype(np.float32), 0.2, ADVANTAGES.astype(np.float32))
+    for name, value in record._asdict().items():
+        np.testing.assert_array_equal(value, 1.0 if "ratio" in name and name != "mean_ratio_distance" else 0.0, err_msg=name)
+
+
+@pytest.mark.parametrize(("rho", "advantage", "lost"), [
+    (1.5, 1.0, 1), (1.5, -1.0, 0), (0.5, 1.0, 0), (0.5, -1.0, 1), (1.1, 1.0, 0), (0.9, -1.0, 0), (1.5, 0.0, 0)])
+def test_a_pair_has_lost_its_gradient_where_clipping_takes_it(rho, advantage, lost):
+    # one-point densities: log ρ = log π − log π_old is the difference of two Exponential(rate) at a = 0, log rate
+    old, new = tfd.Exponential([1.0]), tfd.Exponential([rho])
+    assert float(objectives.trust_region(old, new, tf.constant([0.0]), 0.2, tf.constant([advantage])).without_gradient) == lost
+
+
+def test_without_advantages_nobody_knows_who_lost_the_gradient():
+    record = objectives.trust_region(gaussian(MEAN_OLD, STD_OLD), gaussian(MEAN, STD), ACTIONS, 0.2)
+    assert np.isnan(record.without_gradient)
+    assert all(np.isfinite(value).all() for name, value in record._asdict().items() if name != "without_gradient")
+
+
+@every_mode
+@pytest.mark.parametrize("count", [1, 2, 7, 2048])
+def test_quantiles_are_linear_between_neighbours(run, count):
+    x = RNG.normal(size=count).astype(np.float32)
+    np.testing.assert_allclose(run(objectives.quantiles)(tf.constant(x)), np.quantile(x, QUANTILES), rtol=1e-5, atol=1e-6)
+
+
+def test_quantiles_of_what_holds_a_nan_are_nan():
+    assert np.isnan(objectives.quantiles(tf.constant([0.0, np.nan, 1.0]))).all()

@@ -15,6 +15,7 @@ from tfpg.algos.agent import Agent
 from tfpg.config import Advantages, CodeLevel, Config, Network, Ppo, Rollout, Runtime, Trpo, Value
 from tfpg.envs.make import describe
 from tfpg.envs.rollout import Sampler
+from tfpg.envs.transforms import normalise_observation
 from tfpg.errors import RunError
 from tfpg.training import iterations
 
@@ -51,13 +52,34 @@ def test_each_iteration_begins_where_the_one_before_ended(hopper):
     assert [iteration.env_steps for iteration in hopper] == [512, 768, 1024]  # the warm-up batch counts here only
 
 
-def test_before_an_update_the_ratio_is_one_and_the_kl_zero(hopper):
+def test_the_trust_region_of_an_update_is_that_of_theta_k_and_the_next_on_its_batch(hopper):
+    agent = Agent(small(), describe("Hopper-v5"))
     for iteration in hopper:
-        before = iteration.update.before
-        assert abs(float(before.max_ratio) - 1) < 1e-5
-        assert abs(float(before.min_ratio) - 1) < 1e-5
-        assert float(before.mean_kl) < 1e-8
-        assert float(before.outside_fraction) == 0
+        thetas = iteration.before.theta, iteration.update.learner.theta
+        old, new = (agent.policy(theta, iteration.batch.obs) for theta in thetas)
+        rho = np.exp(np.asarray(new.log_prob(iteration.batch.actions) - old.log_prob(iteration.batch.actions)))
+        after = iteration.update.after
+        np.testing.assert_allclose(after.mean_kl, np.mean(old.kl_divergence(new)), rtol=1e-4)
+        np.testing.assert_allclose(after.mean_reverse_kl, np.mean(new.kl_divergence(old)), rtol=1e-4)
+        np.testing.assert_allclose([after.max_ratio, after.min_ratio], [rho.max(), rho.min()], rtol=1e-4)
+        advantages = np.asarray(iteration.batch.advantages) - np.mean(iteration.batch.advantages)
+        assert float(after.without_gradient) == pytest.approx(np.mean((np.abs(rho - 1) > 0.2) & ((rho > 1) == (advantages > 0))))
+
+
+def test_the_drift_is_of_the_statistics_alone(hopper):
+    agent = Agent(small(), describe("Hopper-v5"))
+    for iteration in hopper:
+        raw = iteration.trajectory.obs.reshape(-1, 11)
+        seen = (normalise_observation(raw, statistics.observation, small().code_level)
+                for statistics in (iteration.normaliser, iteration.state.normaliser))
+        saw, will_see = (agent.policy(iteration.update.learner.theta, obs) for obs in seen)
+        np.testing.assert_allclose(iteration.drift.mean_kl, np.mean(saw.kl_divergence(will_see)), rtol=1e-3)
+        assert float(iteration.drift.mean_kl) > 0
+
+
+def test_without_observation_normalisation_nothing_drifts():
+    it = next(iter(iterations(small(code_level=CodeLevel(observation_normalisation=False)))))
+    np.testing.assert_array_equal(it.drift, [0, 0, 1, 1])
 
 
 def test_the_noise_of_the_rollout_gives_back_the_probability_that_the_update_uses(hopper):

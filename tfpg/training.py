@@ -98,7 +98,9 @@ def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int
     steps, env_steps = (k + 1) * config.rollout.num_steps, state.env_steps + config.rollout.num_steps
     after = RunState(k + 1, env_steps, update.learner, merged, accumulators, sampler.state())
     clock.lap("statistics")
-    return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, clock.seconds, after)
+    update, drift = agent.measure(learner, update, batch, merged, trajectory)
+    clock.lap("trust_region")
+    return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, drift, clock.seconds, after)
 
 
 def _refuse_non_finite(k: int, batch: Batch, update: Update) -> None:

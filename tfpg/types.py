@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 Tensor = Any  # a tf.Tensor or a NumPy array
+QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)  # levels at which trust regions are described
 
 
 class Moments(NamedTuple):
@@ -73,14 +74,32 @@ class Learner(NamedTuple):
 
 
 class TrustRegion(NamedTuple):
-    """How far π_θ is from π_old on a set of pairs; exact KL, ratio ρ = π_θ(a|s) / π_old(a|s). All []."""
+    """How far π_θ is from π_old on a set of pairs: exact KL over states, ratio ρ = π_θ(a|s) / π_old(a|s) over pairs.
+
+    [] each but the quantiles, which are [5]. The largest and smallest of more pairs lie further out: compare those of
+    equal numbers of pairs only."""
 
     mean_kl: Tensor  # E_s KL(π_old ‖ π_θ), nats
     max_kl: Tensor
+    kl_quantiles: Tensor  # [5]  at QUANTILES
+    mean_reverse_kl: Tensor  # E_s KL(π_θ ‖ π_old), nats
     mean_ratio: Tensor
     max_ratio: Tensor
     min_ratio: Tensor
+    ratio_quantiles: Tensor  # [5]  at QUANTILES
+    mean_ratio_distance: Tensor  # E|ρ − 1|
     outside_fraction: Tensor  # share of pairs with ρ outside [1 − ε, 1 + ε]
+    without_gradient: Tensor  # share with ρ > 1 + ε and Â > 0, or ρ < 1 − ε and Â < 0; nan where Â was not given
+
+
+class Drift(NamedTuple):
+    """What an update of the normaliser alone does to π_θ(k+1): as it will see a batch's states through the merged statistics,
+    against as it saw them. All []."""
+
+    mean_kl: Tensor
+    max_kl: Tensor
+    max_ratio: Tensor
+    min_ratio: Tensor
 
 
 class ValueUpdate(NamedTuple):
@@ -120,9 +139,12 @@ class PpoUpdate(NamedTuple):
     slots: Slots
     surrogate: Tensor  # [E]  clipped surrogate on the whole batch, batch-normalised advantages
     mean_kl: Tensor  # [E]
+    max_kl: Tensor  # [E]
     max_ratio: Tensor  # [E]
     min_ratio: Tensor  # [E]
+    mean_ratio_distance: Tensor  # [E]
     clip_fraction: Tensor  # [E]  share of pairs outside [1 − ε, 1 + ε]
+    without_gradient: Tensor  # [E]
     entropy: Tensor  # [E]
     finite: Tensor  # [] bool
 
@@ -133,8 +155,7 @@ class Update(NamedTuple):
     learner: Learner
     policy: TrpoUpdate | PpoUpdate
     value: ValueUpdate
-    before: TrustRegion  # π_θk against itself on the update's batch: ratio 1, KL 0 to rounding
-    after: TrustRegion  # π_θ(k+1) against π_θk
+    after: TrustRegion  # π_θ(k+1) against π_θk on the update's batch
     entropy: Tensor  # []  of π_θk, mean over the batch, nats
     std: Tensor  # []  mean standard deviation of π_θk (nan for discrete actions)
     values_after: Tensor  # [B]  V_φ(k+1)(s) on the batch
@@ -174,5 +195,6 @@ class Iteration(NamedTuple):
     batch: Batch
     episodes: Episodes
     update: Update
+    drift: Drift  # from this iteration's normaliser to the next
     seconds: dict[str, float]  # wall-clock time by part; differs from run to run
     state: RunState  # from which iteration k + 1 follows

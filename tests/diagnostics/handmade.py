@@ -9,6 +9,7 @@ from tfpg.envs.make import describe
 from tfpg.models import policy, value
 from tfpg.types import (
     Batch,
+    Drift,
     EngineState,
     Episodes,
     Iteration,
@@ -63,7 +64,8 @@ class Made:
     def _iteration(self, k: int) -> Iteration:
         trpo = isinstance(self.config.algorithm, Trpo)
         before, after = self._learner(), self._learner()
-        region = TrustRegion(*self._floats(6))
+        region = TrustRegion(
+            *(self._floats(*([5] if name.endswith("quantiles") else [])) for name in TrustRegion._fields))
         theta = after.theta
         record = TrpoUpdate if trpo else PpoUpdate
         fields = {name: np.float32(self.draw.normal()) for name in record._fields}
@@ -75,12 +77,13 @@ class Made:
             fields.update(slots=after.policy_slots, surrogate=self._floats(10))
         schedule = {"value_step_size": 3e-4, ("delta" if trpo else "policy_step_size"): 0.01}
         update = Update(after, record(**fields), ValueUpdate(after.phi, after.value_slots, self._floats(10), np.True_),
-                        region, region, np.float32(1), np.float32(1), self._floats(T * N), schedule)
+                        region, np.float32(1), np.float32(1), self._floats(T * N), schedule)
         batch, trajectory = self._data()
         normaliser = self._normaliser()
         state = RunState(k + 1, (k + 2) * T * N, after, self._normaliser(), self.draw.normal(size=N), self._engine())
         return Iteration(k, (k + 1) * T * N, (k + 2) * T * N, before, normaliser, trajectory, batch,
-                         Episodes(self.draw.normal(size=2), np.array([3, 4])), update, {"update": 0.1}, state)
+                         Episodes(self.draw.normal(size=2), np.array([3, 4])), update, Drift(*self._floats(4)),
+                         {"update": 0.1}, state)
 
     def _learner(self) -> Learner:
         theta = self.policy.initial_theta() + 0.3 * self._floats(self.policy.layout.size)

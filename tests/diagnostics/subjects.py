@@ -21,6 +21,8 @@ from tfpg.numerics.flat import Layout
 
 BIMODAL = "tests.diagnostics.subjects:Bimodal-v0"
 ENDLESS = "tests.diagnostics.subjects:EndlessQuadratic-v0"
+CLOCK, LOTTERY = "tests.diagnostics.subjects:Clock-v0", "tests.diagnostics.subjects:Lottery-v0"
+HOURS, STOP = 100, 0.02
 AT_LQ = np.array([-0.6, 0.2, np.log(0.4)], np.float32)  # a θ_k far from the optimum
 
 
@@ -45,6 +47,34 @@ class Bimodal(gym.Env):
         return np.zeros(1), self.reached, False, False, {}
 
 
+class Clock(gym.Env):
+    """s = steps since the start, whatever is done."""
+
+    observation_space = gym.spaces.Box(0, np.inf, (1,), np.float64)
+    action_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return np.zeros(1), {}
+
+    def step(self, action):
+        self.time += 1
+        return np.full(1, float(self.time)), 1.0, self.stops(), False, {}
+
+    def stops(self):
+        return False
+
+
+class Lottery(Clock):
+    """The same, ended at every step with probability STOP."""
+
+    def stops(self):
+        return bool(self.np_random.random() < STOP)
+
+
+gym.register("Clock-v0", entry_point=Clock, max_episode_steps=HOURS)
+gym.register("Lottery-v0", entry_point=Lottery, max_episode_steps=100_000)
 gym.register("Bimodal-v0", entry_point=Bimodal, max_episode_steps=2)
 gym.register("EndlessQuadratic-v0", entry_point=lq.LinearQuadratic)  # without a time limit
 

@@ -6,6 +6,7 @@ from tfpg.config import Config, Ppo, Trpo
 from tfpg.settings import replace
 from tfpg.types import (
     Batch,
+    Drift,
     EngineState,
     Episodes,
     Iteration,
@@ -55,22 +56,30 @@ def iteration(config: Config, index: int = 0, *, returns=(10.0, 30.0), lengths=(
     batch = Batch(obs=np.zeros([pairs, 3], np.float32), critic_obs=np.zeros([pairs, 3], np.float32),
                   actions=np.zeros([pairs, 1], np.float32), advantages=targets - values, value_targets=targets,
                   values=values)
-    region = TrustRegion(
-        mean_kl=np.float32(kl), max_kl=np.float32(0.2), mean_ratio=np.float32(1.01), max_ratio=np.float32(3.0),
-        min_ratio=np.float32(0.25), outside_fraction=np.float32(0.125))
+    region = trust_region(kl)
     update = Update(
         learner=after, policy=_trpo(theta, moved) if isinstance(config.algorithm, Trpo) else _ppo(moved, slots),
-        value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_), before=region, after=region,
+        value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_), after=region,
         entropy=np.float32(1.5), std=np.float32(std), values_after=targets if values_after is None else values_after,
         schedule={"value_step_size": 1e-3, **({"delta": 0.13} if isinstance(config.algorithm, Trpo) else
                                               {"policy_step_size": 3e-4})})
+    drift = Drift(*np.float32([0.0625, 0.125, 2, 0.5]))
     moments = Moments(np.float64(1), np.float64(0), np.float64(1))
     env_steps = (index + 2) * pairs  # one warm-up batch before the first
     engine = EngineState(np.zeros(N, int), np.zeros(N, int), np.zeros([0, 1]), np.zeros([N, 3]), np.zeros(N))
     state = RunState(index + 1, env_steps, after, Normaliser(moments, moments), np.zeros(N), engine)
     return Iteration(index, (index + 1) * pairs, env_steps, before, Normaliser(moments, moments), trajectory, batch,
-                     Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64)), update,
+                     Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64)), update, drift,
                      {"rollout": 0.3, "update": 0.1}, state)
+
+
+def trust_region(kl) -> TrustRegion:
+    """Quantiles 0, 1/64, … 4/64 of the KL, .5, .75, … 1.5 of the ratio."""
+    steps = np.arange(5, dtype=np.float32)
+    return TrustRegion(
+        mean_kl=np.float32(kl), max_kl=np.float32(0.2), kl_quantiles=steps / 64, mean_reverse_kl=np.float32(2 * kl),
+        mean_ratio=np.float32(1.01), max_ratio=np.float32(3.0), min_ratio=np.float32(0.25), ratio_quantiles=0.5 + steps / 4,
+        mean_ratio_distance=np.float32(0.375), outside_fraction=np.float32(0.125), without_gradient=np.float32(0.0625))
 
 
 def _trpo(theta, moved) -> TrpoUpdate:
@@ -85,5 +94,6 @@ def _trpo(theta, moved) -> TrpoUpdate:
 def _ppo(moved, slots) -> PpoUpdate:
     curve = np.asarray([1, 2, 3, 4], np.float32)
     return PpoUpdate(
-        theta=moved, slots=slots, surrogate=curve / 8, mean_kl=curve / 16, max_ratio=1 + curve,
-        min_ratio=1 / (1 + curve), clip_fraction=curve / 32, entropy=curve, finite=np.True_)
+        theta=moved, slots=slots, surrogate=curve / 8, mean_kl=curve / 16, max_kl=curve / 4, max_ratio=1 + curve,
+        min_ratio=1 / (1 + curve), mean_ratio_distance=curve / 64, clip_fraction=curve / 32, without_gradient=curve / 128,
+        entropy=curve, finite=np.True_)

@@ -3,22 +3,36 @@
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report.records import EPOCHS, PPO, TRPO, N, T, iteration, small
+from tests.report.records import EPOCHS, PPO, TRPO, N, T, iteration, small, trust_region
 from tfpg.errors import UserError
-from tfpg.report.metrics import as_line, epoch_curves, explained_variance, final_scores, metrics, read, relative_error
+from tfpg.report.metrics import (
+    as_line,
+    curves,
+    epoch_curves,
+    explained_variance,
+    final_scores,
+    heldout,
+    metrics,
+    read,
+    relative_error,
+)
 from tfpg.settings import replace
 
 BOTH = pytest.mark.parametrize("config", [small(TRPO), small(PPO)], ids=["trpo", "ppo"])
 SHARED = {
     "rollout/return", "rollout/length", "rollout/episodes", "policy/entropy", "policy/std", "policy/step_norm",
     *(f"trust_region/train/{name}" for name in (
-        "mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio", "outside_fraction")),
+        "mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio", "outside_fraction", "without_gradient",
+        "mean_reverse_kl", "mean_ratio_distance",
+        *(f"{what}_quantile_{level}" for what in ("kl", "ratio") for level in ("01", "10", "50", "90", "99")))),
+    *(f"trust_region/normaliser/{name}" for name in ("mean_kl", "max_kl", "max_ratio", "min_ratio")),
     *(f"value/train/{name}" for name in ("mre_gae", "mre_floored", "explained_variance", "bias", "loss")),
     "time/rollout", "time/update", "time/iteration", "time/steps_per_second"}
 
@@ -30,7 +44,8 @@ def test_tags_of_trpo_are_the_documented_ones():
 
 
 def test_tags_of_ppo_are_the_documented_ones():
-    own = {"ppo/clip_fraction", "ppo/surrogate", "policy/step_size", "trust_region/bounds/max_ratio"}
+    own = {"ppo/clip_fraction", "ppo/surrogate", "policy/step_size", "trust_region/bounds/max_ratio",
+           "trust_region/bounds/min_ratio"}
     own |= {f"ppo/epoch_{e}/{name}" for e in ("01", "02") for name in ("mean_kl", "max_ratio", "clip_fraction")}
     assert set(metrics(iteration(PPO), small(PPO))) == SHARED | own
 
@@ -54,7 +69,35 @@ def test_last_and_early_epochs_of_ppo_stand_apart():
     found = metrics(iteration(PPO), small(PPO))
     assert found["ppo/clip_fraction"] == EPOCHS / 32
     assert (found["ppo/epoch_01/mean_kl"], found["ppo/epoch_02/mean_kl"]) == (1 / 16, 2 / 16)
-    assert found["trust_region/bounds/max_ratio"] == 1.2
+    assert (found["trust_region/bounds/max_ratio"], found["trust_region/bounds/min_ratio"]) == (1.2, 0.8)
+
+
+def test_quantiles_stand_under_their_level():
+    found = metrics(iteration(TRPO), small(TRPO))
+    assert [found[f"trust_region/train/ratio_quantile_{level}"] for level in ("01", "10", "50", "90", "99")] == [
+        0.5, 0.75, 1.0, 1.25, 1.5]
+
+
+def test_a_run_without_observation_normalisation_has_no_kl_of_its_normaliser():
+    bare = replace(small(TRPO), {"code_level.observation_normalisation": False})
+    assert not any("normaliser" in tag for tag in metrics(iteration(TRPO), bare))
+
+
+def test_tensorboard_is_spared_the_details():
+    shown = curves(metrics(iteration(TRPO), small(TRPO)))
+    assert {tag for tag in shown if tag.startswith("trust_region/train/")} == {f"trust_region/train/{name}" for name in (
+        "mean_kl", "max_kl", "mean_ratio", "max_ratio", "min_ratio", "outside_fraction", "without_gradient")}
+    assert shown["trpo/backtracks"] == 1.0
+
+
+def test_what_held_out_pairs_say_has_tags_of_its_own():
+    found = heldout(SimpleNamespace(
+        region=trust_region(0.5), mean_kl_stderr=np.float64(0.25), mean_return=3.0, pairs=2048, episodes=7))
+    assert found["trust_region/heldout/mean_kl"] == 0.5
+    assert {tag.rpartition("/")[2]: value for tag, value in found.items() if tag.rpartition("/")[2] in (
+        "mean_kl_stderr", "mean_return", "pairs", "episodes")} == {
+        "mean_kl_stderr": 0.25, "mean_return": 3.0, "pairs": 2048.0, "episodes": 7.0}
+    assert {type(value) for value in found.values()} == {float}
 
 
 def test_ppo_without_clipping_has_no_bound_on_the_ratio():

@@ -10,17 +10,16 @@ import functools
 import tensorflow as tf
 
 from tfpg import seeds
-from tfpg.algos import batches, steps
+from tfpg.algos import batches, distances, steps
 from tfpg.algos.critic import shared_value_update, value_update
 from tfpg.algos.networks import networks
-from tfpg.algos.ppo import REPORTED_EPSILON
 from tfpg.algos.schedule import schedule
 from tfpg.config import Config
 from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
-from tfpg.objectives import entropy, trust_region
-from tfpg.types import Batch, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update
+from tfpg.objectives import entropy
+from tfpg.types import Batch, Drift, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update
 
 
 class Agent:
@@ -35,6 +34,7 @@ class Agent:
         self._prepare, self._observe = compiled(self._prepared), compiled(self._observed)
         # Only here is there enough to do for XLA: it takes seconds to compile and makes the epochs three times faster.
         self._learn = compiled(self._learned, jit_compile=config.runtime.xla)
+        self._measure = compiled(self._measured)
 
     def initial(self) -> Learner:
         """θ_0, φ_0 and optimisers that have not moved."""
@@ -72,10 +72,19 @@ class Agent:
         """The statistics with a batch merged in, and the discounted accumulators [N] at its end."""
         return self._observe(normaliser, accumulators, trajectory)
 
+    def measure(self, learner: Learner, update: Update, batch: Batch, merged: Normaliser,
+                trajectory: Trajectory) -> tuple[Update, Drift]:
+        """The update with how far it moved the policy, and how far the merged statistics will.
+
+        A program of its own: what is looked at cannot change a bit of what is learnt."""
+        after, drift = self._measure(learner.theta, update.learner.theta, batch, merged.observation, trajectory.obs)
+        return update._replace(after=after), drift
+
     @property
     def traces(self) -> int:
         """How many times anything was traced: constant after the first iteration."""
-        return sum(f.experimental_get_tracing_count() for f in (self._prepare, self._observe, self._learn))
+        functions = self._prepare, self._observe, self._learn, self._measure
+        return sum(function.experimental_get_tracing_count() for function in functions)
 
     def _prepared(self, phi, normaliser, trajectory):
         config = self.config
@@ -96,13 +105,14 @@ class Agent:
             policy = self._stepped_policy(learner, batch, draws, plan)
         policy_slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
         pi_old = self.policy(learner.theta, batch.obs)
-        epsilon = getattr(config.algorithm, "clip_epsilon", None) or REPORTED_EPSILON
-        before, after = (trust_region(pi_old, self.policy(theta, batch.obs), batch.actions, epsilon)
-                         for theta in (learner.theta, policy.theta))
         return Update(
-            learner=Learner(policy.theta, value.phi, policy_slots, value.slots), policy=policy, value=value, before=before,
-            after=after, entropy=entropy(pi_old), std=self.policy.mean_std(learner.theta),
+            learner=Learner(policy.theta, value.phi, policy_slots, value.slots), policy=policy, value=value,
+            after=None, entropy=entropy(pi_old), std=self.policy.mean_std(learner.theta),
             values_after=v(value.phi, batch.critic_obs), schedule=None)
+
+    def _measured(self, theta_old, theta, batch, merged, obs):
+        later_obs = normalise_observation(tf.reshape(obs, batch.obs.shape), merged, self.config.code_level)
+        return distances.moved_and_drifted(self.policy, theta_old, theta, batch, later_obs, self.config.algorithm)
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config

@@ -31,6 +31,7 @@ def ppo_update(
     whole_batch = normalised(batch.advantages, "batch")
     if ppo.advantage_norm == "batch":
         batch = batch._replace(advantages=whole_batch)
+    taken = batch.advantages if ppo.advantage_norm == "none" else whole_batch
     per_minibatch = "minibatch" if ppo.advantage_norm == "minibatch" else "none"
 
     def loss(theta, pairs):
@@ -46,15 +47,17 @@ def ppo_update(
     def observe(theta):
         pi_theta = pi(theta, batch.obs)
         rho = ratios(pi_theta.log_prob(batch.actions), log_prob_old)
-        region = trust_region(pi_old, pi_theta, batch.actions, ppo.clip_epsilon or REPORTED_EPSILON)
-        return (clipped_surrogate(rho, whole_batch, ppo.clip_epsilon), region.mean_kl, region.max_ratio,
-                region.min_ratio, region.outside_fraction, entropy(pi_theta))
+        region = trust_region(pi_old, pi_theta, batch.actions, ppo.clip_epsilon or REPORTED_EPSILON, taken)
+        # Its quantiles are left out: sorting ten times an update costs more than all else that is looked at.
+        return (clipped_surrogate(rho, whole_batch, ppo.clip_epsilon), region.mean_kl, region.max_kl, region.max_ratio,
+                region.min_ratio, region.mean_ratio_distance, region.outside_fraction, region.without_gradient,
+                entropy(pi_theta))
 
     descent = descend(
         loss, theta_old, slots, (batch, log_prob_old), order, minibatches=ppo.minibatches, step_size=step_size,
         optimiser=optimiser, code_level=code_level, observe=observe)
-    surrogate, mean_kl, max_ratio, min_ratio, clip_fraction, entropies = descent.seen
+    surrogate, mean_kl, max_kl, max_ratio, min_ratio, distance, outside, lost, entropies = descent.seen
     finite = descent.finite & tf.reduce_all(tf.math.is_finite(descent.parameters))
-    return PpoUpdate(theta=descent.parameters, slots=descent.slots, surrogate=surrogate, mean_kl=mean_kl,
-                     max_ratio=max_ratio, min_ratio=min_ratio, clip_fraction=clip_fraction, entropy=entropies,
-                     finite=finite)
+    return PpoUpdate(theta=descent.parameters, slots=descent.slots, surrogate=surrogate, mean_kl=mean_kl, max_kl=max_kl,
+                     max_ratio=max_ratio, min_ratio=min_ratio, mean_ratio_distance=distance, clip_fraction=outside,
+                     without_gradient=lost, entropy=entropies, finite=finite)

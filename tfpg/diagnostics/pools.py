@@ -9,10 +9,11 @@ Never the first steps of many fresh environments: 2048 pairs of 32 would be 64 e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
+import tensorflow as tf
 
 from tfpg import seeds
 from tfpg.diagnostics.probe import Probe
@@ -45,6 +46,35 @@ def draw_many(probe: Probe, pairs: int, streams: Sequence[int], *, seed: int, th
     return pools
 
 
+def whole_episodes(sampler: EpisodeSampler, act: Callable, pairs: int, noise: Sequence[Sequence[int]], *arguments: Any,
+                   noise_kind: str) -> list[Trajectory]:
+    """At least `pairs` transitions of each of K points in whole episodes, in order of their starts.
+
+    One episode of each environment at a time. A point that has enough keeps nothing more, and rests when all after it have
+    enough too: those that need most are best put first.
+    Args: sampler: at its environments' first starts. act, noise, arguments, noise_kind: as of EpisodeSampler.
+    Returns: Trajectory [B, 1, …] a point, B ≥ pairs."""
+    max_steps = LIMIT if sampler.task.time_limit is None else None
+    parts: list[list[Trajectory]] = [[] for _ in noise]
+    sizes, start = np.zeros(len(noise), np.int64), 0
+    while sizes.min() < pairs:
+        playing = int(np.flatnonzero(sizes < pairs)[-1]) + 1
+        theirs = tf.nest.map_structure(lambda leaf, n=playing: leaf[:n], arguments)
+        played = sampler.collect(act, sampler.num_envs, noise[:playing], *theirs, first_episode=start, max_steps=max_steps,
+                                 noise_kind=noise_kind)
+        start += sampler.num_envs
+        for i, part in enumerate(played):
+            if sizes[i] < pairs:
+                parts[i].append(_ended(part, max_steps))
+                sizes[i] += len(part.rewards)
+    return [Trajectory(*(np.concatenate(column) for column in zip(*point, strict=True))) for point in parts]
+
+
+def first(trajectory: Trajectory, pairs: int) -> Trajectory:
+    """Its first pairs, a view."""
+    return Trajectory(*(column[:pairs] for column in trajectory))
+
+
 class Stream:
     """Whole episodes of π_θk without end, in order of their starts, read onwards.
 
@@ -72,7 +102,7 @@ class Stream:
                 size = int(ended[-1]) + 1 if ended.size else PART_PAIRS
             self._left = Trajectory(*(column[size:] for column in part))
             pairs -= size
-            yield Trajectory(*(column[:size] for column in part))
+            yield first(part, size)
 
     def align(self) -> None:
         """Goes on to the start of the next episode, where the last pairs ended within one."""
@@ -123,21 +153,11 @@ def _drawn(probe: Probe, pairs: int, streams: Sequence[int], envs: int, seed: in
         points=len(streams), threads=threads, patience=probe.patience)
     noise = [[int(word) for word in seeds.words(seed, "pool_noise", k, stream)] for stream in streams]
     thetas = np.tile(probe.theta, (len(streams), 1))
-    max_steps = LIMIT if probe.task.time_limit is None else None
-    parts: list[list[Trajectory]] = [[] for _ in streams]
-    sizes, first = np.zeros(len(streams), np.int64), 0
     try:
-        while sizes.min() < pairs:  # one episode of each environment at a time, until all streams are long enough
-            played = sampler.collect(probe.act, envs, noise, thetas, first_episode=first, max_steps=max_steps,
-                                     noise_kind=probe.noise_kind)
-            first += envs
-            for i, part in enumerate(played):
-                if sizes[i] < pairs:
-                    parts[i].append(_ended(part, max_steps))
-                    sizes[i] += len(part.rewards)
+        played = whole_episodes(sampler, probe.act, pairs, noise, thetas, noise_kind=probe.noise_kind)
     finally:
         sampler.close()
-    return [Trajectory(*(np.concatenate(column)[:pairs] for column in zip(*stream, strict=True))) for stream in parts]
+    return [first(stream, pairs) for stream in played]
 
 
 def _ended(part: Trajectory, max_steps: int | None) -> Trajectory:

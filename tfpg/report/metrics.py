@@ -14,12 +14,17 @@ import numpy as np
 
 from tfpg import storage
 from tfpg.config import Config, Ppo
-from tfpg.types import Iteration, PpoUpdate, Tensor, TrpoUpdate, TrustRegion
+from tfpg.types import QUANTILES, Iteration, PpoUpdate, Tensor, TrpoUpdate, TrustRegion
 
 # |target| is not taken below this share of its root mean square: relative errors of targets near 0 have no mean.
 MRE_FLOOR = 0.01
 # Episodes of this many last iterations make the final score (the authors' statistic).
 FINAL_ITERATIONS = 5
+# PPO's values after each epoch: fields of its update.
+EPOCH_CURVES = ("surrogate", "mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio_distance", "clip_fraction",
+                "without_gradient", "entropy")
+# What a trust region has besides its means and ends stands in metrics.jsonl alone: TensorBoard shows few curves.
+_DETAILS = ("quantile", "mean_reverse_kl", "mean_ratio_distance", "stderr", "pairs", "episodes")
 
 
 class RelativeError(NamedTuple):
@@ -49,8 +54,31 @@ def epoch_curves(iteration: Iteration) -> dict[str, list[float]]:
     update = iteration.update.policy
     if not isinstance(update, PpoUpdate):
         return {}
-    names = ("surrogate", "mean_kl", "max_ratio", "min_ratio", "clip_fraction", "entropy")
-    return {f"ppo/epochs/{name}": np.asarray(getattr(update, name), np.float64).tolist() for name in names}
+    return {f"ppo/epochs/{name}": np.asarray(getattr(update, name), np.float64).tolist() for name in EPOCH_CURVES}
+
+
+def trust_region(region: TrustRegion, pool: str) -> dict[str, float]:
+    """A trust region by tag: trust_region/<pool>/mean_kl, …, kl_quantile_50, … Args: pool: train or heldout."""
+    found = {}
+    for name, value in zip(TrustRegion._fields, region, strict=True):
+        if name.endswith("_quantiles"):
+            names = [f"{name.removesuffix('s')}_{100 * level:02.0f}" for level in QUANTILES]
+            found |= dict(zip(names, np.asarray(value, np.float64).tolist(), strict=True))
+        else:
+            found[name] = float(value)
+    return {f"trust_region/{pool}/{name}": value for name, value in found.items()}
+
+
+def heldout(found: Any) -> dict[str, float]:
+    """An update on held-out pairs by tag. Args: found: a tfpg.diagnostics.trust_region.HeldoutRegion."""
+    others = {name: float(getattr(found, name)) for name in ("mean_kl_stderr", "mean_return", "pairs", "episodes")}
+    return trust_region(found.region, "heldout") | {f"trust_region/heldout/{name}": value for name, value in others.items()}
+
+
+def curves(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Those that TensorBoard shows: all but the details of the trust regions."""
+    return {tag: value for tag, value in metrics.items()
+            if not (tag.startswith("trust_region/") and any(detail in tag for detail in _DETAILS))}
 
 
 def as_line(iteration: Iteration, metrics: Mapping[str, float]) -> str:
@@ -127,13 +155,15 @@ def _policy(iteration: Iteration) -> dict[str, float]:
 
 
 def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
-    after = iteration.update.after
-    found = {f"trust_region/train/{name}": float(getattr(after, name)) for name in TrustRegion._fields}
+    found = trust_region(iteration.update.after, "train")
+    if config.code_level.observation_normalisation:
+        found |= {f"trust_region/normaliser/{name}": float(value) for name, value in iteration.drift._asdict().items()}
     if "delta" in iteration.update.schedule:
         found["trust_region/bounds/mean_kl"] = float(iteration.update.schedule["delta"])
     match config.algorithm:
         case Ppo(clip_epsilon=float(epsilon) | int(epsilon)):
             found["trust_region/bounds/max_ratio"] = 1 + float(epsilon)
+            found["trust_region/bounds/min_ratio"] = 1 - float(epsilon)
     return found
 
 

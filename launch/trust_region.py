@@ -1,0 +1,96 @@
+"""python -m launch.trust_region --run=DIR …: how far every update moved the policy, on its own pairs and on held-out ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from absl import flags
+
+from launch import commandline
+from tfpg.errors import UserError
+from tfpg.run_directory import RunDirectory
+
+ABOUT = ("KL and ratio of every update of runs, on the update's own pairs (from metrics.jsonl) and on held-out pairs of whole "
+         "episodes (from the film of iterates, or as the run found them live with --heldout_every). Several runs of one preset "
+         "are its seeds. Goes on after a kill, and gives the same numbers again.")
+
+
+def define(values: flags.FlagValues) -> None:
+    """The launcher's flags."""
+    whole = commandline.define_whole
+    flags.DEFINE_multi_string("run", None, "directory of a run, for example runs/trpo-Hopper-v5-0; may be given often",
+                              flag_values=values)
+    whole("heldout_every", 10, "iterations from one that is looked at on held-out pairs to the next; 0 = none", low=0,
+          values=values)
+    whole("heldout_pairs", None, "pairs of a held-out pool; default as many as a batch of the run has, for largest ratios are "
+          "compared at equal numbers", low=2, values=values)
+    flags.DEFINE_bool("dry_run", False, "only says what it would cost", flag_values=values)
+    flags.DEFINE_string("output", None, "directory of the results; default diagnostics/trust_region of the run, or for several "
+                        "runs trust_region in the current directory", flag_values=values)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; in process where `argv` is given. Returns the exit code."""
+    return commandline.run(body, argv, program="launch.trust_region", about=ABOUT, define=define)
+
+
+def body(values: flags.FlagValues) -> int:
+    """All that can be refused without TensorFlow first; then the runs."""
+    runs = [_run(given) for given in values["run"].value or [None]]
+    _check_apart(runs)
+    every, pairs = values["heldout_every"].value, values["heldout_pairs"].value
+    if pairs is not None and not every:
+        raise UserError(f"heldout_pairs={pairs} has no effect with heldout_every=0.")
+    runtimes = {run.config.runtime for run in runs}
+    if len(runtimes) > 1:
+        raise UserError("the runs were trained with different runtime settings, which change every bit: look at them one command "
+                        "each.")
+    for run in runs:
+        _check_film(run, every)
+    given = values["output"].value
+    output = (Path(given).expanduser() if given is not None else
+              runs[0].diagnostics / "trust_region" if len(runs) == 1 else Path.cwd() / "trust_region")
+
+    from tfpg import runtime
+
+    runtime.start(runtimes.pop())
+    from launch import distances
+
+    return distances.look(runs, every=every, pairs=pairs, output=output, dry_run=values["dry_run"].value)
+
+
+def _run(given: str | None) -> RunDirectory:
+    """Errors: UserError where there is no run, or one without a finished iteration."""
+    if not given:
+        raise UserError("which run? --run=DIR names the directory of a training run, such as runs/trpo-Hopper-v5-0.")
+    path = Path(os.path.abspath(Path(given).expanduser()))
+    if not path.is_dir():
+        raise UserError(f"there is no directory {path}.")
+    run = RunDirectory(path)
+    run.config  # noqa: B018  (one sentence where it is none, or damaged)
+    if not run.metrics.exists() or not run.metrics.stat().st_size:
+        raise UserError(f"{path} has no finished iteration yet.")
+    return run
+
+
+def _check_film(run: RunDirectory, every: int) -> None:
+    if every and not (run.iterate(0).exists() and run.iterate(1).exists()):
+        raise UserError(f"{run.path} has no film to play held-out pairs from ({run.iterate(0)} and what follows are missing): "
+                        "--heldout_every=0 shows what was measured on the updates' own pairs.")
+
+
+def _check_apart(runs: list[RunDirectory]) -> None:
+    """Errors: UserError where two runs are one, or would be stored under one name."""
+    taken: dict[str, Path] = {}
+    for run in runs:
+        if run.path in taken.values():
+            raise UserError(f"run={run.path} is given twice.")
+        if run.path.name in taken:
+            raise UserError(f"{taken[run.path.name]} and {run.path} would both be stored as {run.path.name}.nc: look at them one "
+                            "command each, with --output.")
+        taken[run.path.name] = run.path
+
+
+if __name__ == "__main__":
+    main()
