@@ -197,6 +197,17 @@ def test_align_goes_to_the_next_start(probe_of):
     assert whole.obs[0, 0, 0] not in after.obs
 
 
+def test_the_rest_of_an_episode_can_be_had_and_the_next_one_follows(probe_of, monkeypatch):
+    whole = pools.draw(probe_of(lq.TASK), 40, 2, seed=3)
+    monkeypatch.setattr(pools, "PART_PAIRS", 5)  # episodes have 8 steps
+    with pools.Stream(probe_of(lq.TASK), 2, seed=3, envs=pools.FEW_ENVS) as stream:
+        none = stream.rest()
+        parts = [*stream.take(11), stream.rest(), stream.rest(), *stream.take(8), stream.rest(), *stream.take(16)]
+    assert len(none.rewards) == 0
+    assert [len(part.rewards) for part in parts] == [5, 3, 3, 5, 0, 5, 3, 0, 5, 3, 5, 3]
+    assert_equal(joined(parts), whole)
+
+
 def test_a_long_streams_memory_does_not_grow_with_its_pairs(probe_of, monkeypatch):
     monkeypatch.setattr(pools, "PART_PAIRS", 2_000)
     peaks = []

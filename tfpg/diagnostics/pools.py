@@ -82,6 +82,14 @@ class Stream:
             self._left = Trajectory(*(column[starts[0]:] for column in part)) if starts.size else None
             part = self._next()
 
+    def rest(self) -> Trajectory:
+        """The rest of the episode that the last pairs ended within; no rows where they ended with one."""
+        left = self._next() if self._left is None else self._left
+        starts = np.flatnonzero(left.episode_step[:, 0] == 0)
+        size = int(starts[0]) if starts.size else len(left.rewards)  # what was played at once ends with an episode
+        self._left = Trajectory(*(column[size:] for column in left))
+        return Trajectory(*(column[:size] for column in left))
+
     def close(self) -> None:
         """Frees the environments."""
         self._sampler.close()
