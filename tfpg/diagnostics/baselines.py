@@ -1,0 +1,156 @@
+"""What does a baseline do to the gradient? Estimates from K disjoint samples with b ∈ {0, V_φk, V*}, in two forms.
+
+    monte_carlo   g = 1/N Σ (R_t − b(s_t)) ∇log π(a_t|s_t)             un-normalised: one expectation, only the variance differs
+    authors       g = 1/N Σ (Â_t − mean Â)/std Â · ∇log π(a_t|s_t)      Â the returns for b = 0, GAE(λ) with V_φk and with V*
+
+(EXPERIMENTS §5; Ilyas 2020, §3.2.) R_t is the discounted return to the episode's end. The form of the authors changes the
+expectation with the baseline: its gradients are compared with a reference of their own, those of the first form with the
+one of the least noise, V*'s.
+
+Both are made of the same sums over pairs, Σ ∇log π and Σ x ∇log π for each x in COLUMNS: exact in float64, and a reference of
+a million pairs needs no more memory than an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfpg.algos.networks import networks
+from tfpg.diagnostics import blocks
+from tfpg.diagnostics.parts import Parts
+from tfpg.diagnostics.plane import digest
+from tfpg.diagnostics.probe import Probe
+from tfpg.types import Batch
+
+STREAM, REFERENCE_STREAM = 14, 15
+BASELINES = {"zero": "no baseline", "learned": "V_φk", "true": "V*"}
+FORMS = {"monte_carlo": "returns less the baseline, un-normalised", "authors": "batch-normalised: returns, GAE with V, GAE with V*"}
+COLUMNS = ("return", "value_learned", "value_true", "gae_learned", "gae_true", "one")
+_FORM_A = {"zero": None, "learned": "value_learned", "true": "value_true"}  # what is subtracted from the return
+_FORM_B = {"zero": "return", "learned": "gae_learned", "true": "gae_true"}  # what is normalised
+CHUNK = 8192  # pairs differentiated together
+REFERENCE_BLOCK = 50_000
+
+
+class Sums(NamedTuple):
+    """Over N pairs, for each x in COLUMNS."""
+
+    pairs: np.ndarray  # []  N
+    gradients: np.ndarray  # [len(COLUMNS), P] float64  Σ x ∇log π_θk(a|s)
+    first: np.ndarray  # [len(COLUMNS)]  Σ x
+    second: np.ndarray  # [len(COLUMNS)]  Σ x²
+
+
+class Study(NamedTuple):
+    """Gradients under every form and baseline."""
+
+    estimates: np.ndarray  # [len(FORMS), len(BASELINES), sizes, K, P]
+    halves: np.ndarray  # [2, len(FORMS), len(BASELINES), P]  the reference, from two halves of its pairs
+    reference: np.ndarray  # [len(FORMS), len(BASELINES), P]  from all of them
+    reference_pairs: int
+
+
+class Scores:
+    """Sums of weighted score functions ∇log π_θk(a|s) of one probe; one program whatever the number of pairs."""
+
+    def __init__(self, probe: Probe):
+        config = probe.config
+        nets = networks(probe.task, algorithm=config.algorithm, value=config.value, network=config.network,
+                        code_level=config.code_level, seed=config.seed)
+        theta = tf.constant(probe.theta, tf.float64)
+        self._discrete, self.value = probe.task.discrete, nets.value
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def summed(obs, actions, weights):
+            with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+                tape.watch(theta)
+                log_prob = nets.policy(theta, obs).log_prob(actions)
+            return tf.stack([tape.gradient(log_prob, theta, weights[i]) for i in range(weights.shape[0])])
+
+        self._summed = summed
+
+    def __call__(self, obs: np.ndarray, actions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Σ_t w_t ∇log π(a_t|s_t) for each row of weights. Args: obs: normalised [B, S]. weights: [C, B]. Returns: [C, P]."""
+        total = 0.0
+        for first in range(0, len(obs), CHUNK):
+            rows = slice(first, first + CHUNK)
+            o, a, w = obs[rows].astype(np.float64), actions[rows], weights[:, rows]
+            spare = CHUNK - len(o)  # rows of weight 0, so that the program stays the same
+            o, a = (np.concatenate([x, np.repeat(x[:1], spare, 0)]) for x in (o, a if self._discrete else a.astype(np.float64)))
+            total = total + self._summed(tf.constant(o), tf.constant(a), tf.constant(np.pad(w, ((0, 0), (0, spare))))).numpy()
+        return total
+
+
+def gradients(sums: Sums) -> np.ndarray:
+    """Every form and baseline from the sums: [len(FORMS), len(BASELINES), P]. Advantages that are all equal give 0."""
+    pairs, column = float(sums.pairs), COLUMNS.index
+    whole, found = sums.gradients[column("one")], [[], []]
+    for baseline in BASELINES:
+        of, less = sums.gradients[column("return")], _FORM_A[baseline]
+        found[0].append((of - (sums.gradients[column(less)] if less else 0.0)) / pairs)
+        x = column(_FORM_B[baseline])
+        mean = sums.first[x] / pairs
+        std = np.sqrt(max(sums.second[x] / pairs - mean**2, 0.0))
+        alike = std <= 1e-6 * np.sqrt(sums.second[x] / pairs)  # rounding, as in objectives.normalised
+        found[1].append(np.zeros_like(whole) if alike else (sums.gradients[x] - mean * whole) / (std * pairs))
+    return np.array(found)
+
+
+def merged(many: Sequence[Sums]) -> Sums:
+    """The sums of all the pairs together."""
+    return Sums(*(np.sum(column, 0) for column in zip(*many, strict=True)))
+
+
+def sums(probe: Probe, scores: Scores, true: tuple[Any, np.ndarray], block: blocks.Block, pairs: int) -> Sums:
+    """Of the first `pairs` pairs of a block; GAE is cut and bootstrapped there, returns are whole. Args: true: V* and its φ."""
+    trajectory = blocks.first(block.trajectory, pairs)
+    learned = blocks.prepared(probe, trajectory, probe.phi, scores.value)
+    columns = _columns(block.returns[:pairs], learned, blocks.prepared(probe, trajectory, true[1], true[0]))
+    return Sums(np.array(pairs), scores(learned.obs, learned.actions, columns), columns.sum(1), np.square(columns).sum(1))
+
+
+def study(probe: Probe, true: tuple[Any, np.ndarray], *, sizes: Sequence[int], estimates: int, reference_pairs: int, seed: int,
+          threads: int = 2, parts: Parts | None = None, facts: dict[str, Any] | None = None,
+          progress: Callable[[int, bool], None] = lambda pairs, played: None) -> Study:
+    """K estimates of every size, those of one size from disjoint whole episodes (sizes are nested), and a reference from others.
+
+    Args: true: V* and its φ. estimates: K. reference_pairs: played in blocks of up to 50,000, an even number of them.
+        parts, facts: where sums are kept, and what they depend on besides seed and V*. progress: called after each block with
+        its pairs, and whether they were played now."""
+    parts, scores = parts or Parts(None), Scores(probe)
+    facts = {**(facts or {}), "seed": seed, "true": digest(true[1]), "columns": COLUMNS, "sums": 1}
+
+    def read(number: int, sizes: Sequence[int], count: int) -> list[list[Sums]]:
+        shape = len(sizes), len(COLUMNS)
+        shapes = {"pairs": shape[:1], "gradients": (*shape, len(probe.theta)), "first": shape, "second": shape}
+        found = []
+        with blocks.Blocks(probe, number, max(sizes), count=count, seed=seed, threads=threads) as stream:
+            for index in range(count):
+                computed = []
+
+                def compute(index=index, computed=computed):
+                    computed.append(index)
+                    block = stream[index]
+                    each = [sums(probe, scores, true, block, size) for size in sizes]
+                    return dict(zip(Sums._fields, map(np.stack, zip(*each, strict=True)), strict=True))
+
+                what = {**facts, "stream": number, "sizes": list(sizes), "count": count, "block": index}
+                kept = parts.kept(what, shapes, compute)
+                found.append([Sums(*(kept[name][i] for name in Sums._fields)) for i in range(len(sizes))])
+                progress(max(sizes), bool(computed))
+        return found
+
+    of_sizes = read(STREAM, sizes, estimates)
+    count = 2 * -(-reference_pairs // (2 * REFERENCE_BLOCK))
+    pieces = [each for each, in read(REFERENCE_STREAM, [reference_pairs // count], count)]
+    halves = np.stack([gradients(merged(pieces[half::2])) for half in (0, 1)])
+    found = np.stack([[gradients(each) for each in block] for block in of_sizes])  # [K, sizes, forms, baselines, P]
+    return Study(found.transpose(2, 3, 1, 0, 4), halves, gradients(merged(pieces)), count * (reference_pairs // count))
+
+
+def _columns(returns: np.ndarray, learned: Batch, true: Batch) -> np.ndarray:
+    """[len(COLUMNS), B] float64."""
+    return np.stack([returns, learned.values, true.values, learned.advantages, true.advantages, np.ones(len(returns))]).astype(np.float64)
