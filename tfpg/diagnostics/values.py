@@ -22,7 +22,6 @@ import tensorflow as tf
 from tfpg import seeds
 from tfpg.algos import steps
 from tfpg.algos.critic import value_update
-from tfpg.algos.networks import networks
 from tfpg.diagnostics import blocks, updates
 from tfpg.diagnostics.estimates import Estimate, clustered, student
 from tfpg.diagnostics.parts import Parts
@@ -67,10 +66,8 @@ class ValueUpdates:
 
     def __init__(self, probe: Probe):
         self._probe, self._repeater = probe, updates.Repeater(probe)
-        config = probe.config
-        self.networks = networks(probe.task, algorithm=config.algorithm, value=config.value, network=config.network,
-                                 code_level=config.code_level, seed=config.seed)
-        self._fit = tf.function(self._fitted, autograph=False, jit_compile=config.runtime.xla)
+        self.networks = updates.networks_of(probe)
+        self._fit = tf.function(self._fitted, autograph=False, jit_compile=probe.config.runtime.xla)
 
     def __call__(self, trajectory: Trajectory, number: int, *, seed: int) -> np.ndarray:
         """φ after the update that these pairs would have led to. With shared weights V moves as the policy does.
