@@ -124,7 +124,7 @@ def fit(probe: Probe, pool: FitPool, *, seed: int, parts: Parts | None = None, f
         raise UserError(f"{probe.path}: all returns are {mean:g}, so there is nothing to fit a value net to.")
     value = network(probe, seed)
     descent = _Descent(probe, value, pool, fitted, (mean, std))
-    parts, facts = parts or Parts(None), {**(facts or {}), "fit_pool": digest(pool.returns, pool.critic_obs), **_rule()}
+    parts, facts = parts or Parts(None), {**(facts or {}), "fit_pool": digest(pool.returns, pool.critic_obs), **rule()}
     state = _State.start(np.asarray(value.initial_phi()), descent.check(value.initial_phi()))
     while not state.over:
         order = seeds.generator(seed, "fit_minibatches", probe.iteration, NUMBER, state.epoch).permutation(len(fitted))
@@ -245,7 +245,7 @@ def _shapes(state: _State) -> dict[str, tuple[int, ...]]:
     return {"phi": size, "count": (), "first": size, "second": size, "loss": (), "check": ()}
 
 
-def _rule() -> dict[str, Any]:
+def rule() -> dict[str, Any]:
     return {"minibatch": MINIBATCH, "step_sizes": STEP_SIZES, "patience": PATIENCE, "max_epochs": MAX_EPOCHS}
 
 
