@@ -95,7 +95,7 @@ def pool_of(probe: Probe, pairs: int, *, seed: int, threads: int = 2,
             seen.append(critic_obs(probe, block.trajectory))
             returns.append(block.returns.astype(np.float32))
             episodes.append(block.trajectory.episode_step[:, 0] == 0)
-            progress(len(block.returns))
+            progress(min(each, pairs - index * each))
     number = np.cumsum(np.concatenate(episodes)) - 1
     if number[-1] + 1 < 2 * TENTH:
         raise UserError(f"fit_pairs={pairs} are {number[-1] + 1} episodes of {probe.task.id}: a tenth of them is too few to check "

@@ -121,7 +121,7 @@ def _checked(probe: Probe, true: tuple[Any, np.ndarray], pairs: int, seed: int, 
 
             what = {**facts, "seed": seed, "true": digest(true[1]), "checked": [each, count, index]}
             found.append(parts.kept(what, shapes, compute))
-            progress("V* checked", each, bool(computed))
+            progress("V* checked", min(each, pairs - index * each), bool(computed))
     return {name: np.concatenate([each[name] for each in found], -1) for name in shapes}
 
 
