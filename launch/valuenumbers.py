@@ -69,7 +69,7 @@ def _predictions(found: xr.Dataset) -> list[str]:
 
 def _true(found: xr.Dataset) -> list[str]:
     a, count = found.attrs, int(found["check_explained_variance_count"].max())
-    return [(f"V*: fitted to {int(a['fit_pairs']):,} pairs ({int(a['fit_episodes']):,} episodes with the tenth that it was stopped by), "
+    return [(f"V*: fitted to {int(a['fitted_pairs']):,} pairs ({int(a['fit_episodes']):,} episodes with the tenth that it was stopped by), "
              f"epoch {int(a['fit_best_epoch'])} of {found.sizes['epoch']}"),
             f"explained variance of the returns of {count:,} episodes that no net has seen:",
             *(f"  {words} {interval(found.sel(net=net), 'check_explained_variance', 3)}" for net, words in _NETS.items())]

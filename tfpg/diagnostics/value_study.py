@@ -65,7 +65,7 @@ def measure(probe: Probe, budgets: Budgets, *, seed: int, threads: int = 2, part
         "sizes": ",".join(map(str, budgets.sizes)), "update_pairs": len(probe.batch.values), "reference_pairs": study.reference_pairs,
         "value_target": probe.config.value.target, "time_limit_counts_as": probe.config.rollout.time_limit,
         "gamma": probe.config.advantages.gamma, "lam": probe.config.advantages.lam, "parameters": len(probe.theta),
-        "fit_pairs": fit.pairs, "fit_episodes": fit.episodes, "fit_best_epoch": fit.best + 1, "phi_true_sha256": digest(fit.phi),
+        "fitted_pairs": fit.pairs, "fit_episodes": fit.episodes, "fit_best_epoch": fit.best + 1, "phi_true_sha256": digest(fit.phi),
         "heldout_pairs": budgets.repeats * len(probe.batch.values)})
 
 

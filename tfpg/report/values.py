@@ -59,11 +59,12 @@ def by_iteration(datasets: Sequence[xr.Dataset], *, title: str | None = None) ->
     if len({run_of(dataset) for dataset in datasets}) > 1:
         raise UserError("a figure by iteration is of one run: its policies are joined by lines.")
     datasets = sorted(datasets, key=lambda each: each.attrs["iteration"])
-    figure = sheets.blank(12.4)
-    heads = ["Predictions", "Variance of one pair's share: returns less the baseline, un-normalised",
-             "Cosine of two estimates: returns less the baseline, un-normalised",
-             r"Cosine of two estimates: batch-normalised, returns for no baseline, GAE($\lambda$) for $V_{\phi_k}$ and V*"]
-    strips = sheets.rows(figure, heads, [1.2, 1, 1, 1])
+    figure = sheets.blank(15)
+    what = {"variance": "Variance of one pair's share", "cosine": "Cosine of two estimates"}
+    how = {"monte_carlo": "returns less the baseline, un-normalised",
+           "authors": r"batch-normalised, returns for no baseline, GAE($\lambda$) for $V_{\phi_k}$ and V*"}
+    grid = [(name, form) for form in how for name in what]
+    strips = sheets.rows(figure, ["Predictions", *(f"{what[name]}: {how[form]}" for name, form in grid)], [1.2, 1, 1, 1, 1])
     left, right = strips[0].subplots(1, 2)
     _against_iteration(left, datasets, "mre")
     left.set_title("mean relative error", fontsize=sheets.MEDIUM)
@@ -71,8 +72,7 @@ def by_iteration(datasets: Sequence[xr.Dataset], *, title: str | None = None) ->
     _against_iteration(right, datasets, "explained_variance")
     right.set_title("explained variance", fontsize=sheets.MEDIUM)
     _whole(right)
-    for strip, (name, form) in zip(strips[1:], (("variance", "monte_carlo"), ("cosine", "monte_carlo"), ("cosine", "authors")),
-                                   strict=True):
+    for strip, (name, form) in zip(strips[1:], grid, strict=True):
         panels = strip.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
         for axes, dataset in zip(panels, datasets, strict=True):
             _sizes(axes, dataset.sel(form=form), name)
@@ -80,7 +80,7 @@ def by_iteration(datasets: Sequence[xr.Dataset], *, title: str | None = None) ->
     for axes in panels:
         axes.set_xlabel("pairs an estimate", fontsize=sheets.SMALL)
     title = title or f"Value prediction and baselines: {captions.names(datasets)[0] or captions.subject(datasets[0])}"
-    return sheets.finish(figure, title, [*notes(datasets[0])[:1], _gradient_note(datasets[0])], warnings=warnings(datasets))
+    return sheets.finish(figure, title, notes(datasets[0]), warnings=warnings(datasets))
 
 
 def run_of(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def notes(dataset: xr.Dataset) -> list[str]:
     """Sample sizes and what was compared."""
     a = dataset.attrs
     predictions = (f"bars: {INTERVAL}; {int(a['repeats'])} value updates repeated from {int(a['update_pairs']):,} pairs each, judged on "
-                   f"these and on {int(a['heldout_pairs']):,} held-out pairs; V* fitted to the returns of {int(a['fit_pairs']):,} pairs")
+                   f"these and on {int(a['heldout_pairs']):,} held-out pairs; V* fitted to the returns of {int(a['fit_pairs']):,}")
     return [predictions, _gradient_note(dataset)]
 
 
@@ -106,8 +106,8 @@ def warnings(datasets: Sequence[xr.Dataset]) -> list[str]:
 
 def _gradient_note(dataset: xr.Dataset) -> str:
     a = dataset.attrs
-    return (f"gradients: {int(a['estimates'])} estimates of each size from disjoint episodes, a reference of "
-            f"{int(a['reference_pairs']):,} other pairs; dotted: {_AT:,} pairs, and 1/√P, the cosine of unrelated directions")
+    return (f"gradients: {int(a['estimates'])} estimates of each size, a reference of {int(a['reference_pairs']):,} other pairs; dotted: "
+            f"{_AT:,} pairs, and 1/√P, unrelated directions")
 
 
 def _judged(axes: Axes, dataset: xr.Dataset, name: str) -> None:
