@@ -22,7 +22,9 @@ def config(*, hidden=(32,), gamma=0.9, target="returns", **changes):
 
 
 def linear(probe):
-    """The probe with θ so that its policy is linear."""
+    """The probe with θ so that its policy is linear; the value net's optimiser, whose numbers were made up, stands at its start."""
+    slots = probe.value_slots
+    probe = probe._replace(value_slots=slots._replace(count=np.float32(0), first=0 * slots.first, second=0 * slots.second))
     hidden = probe.config.network.hidden
     if not hidden:
         return probe._replace(theta=np.array([W, BIAS, LOG_STD], np.float32))
