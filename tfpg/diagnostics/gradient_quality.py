@@ -17,21 +17,14 @@ import xarray as xr
 from tfpg.diagnostics import agreement, references
 from tfpg.diagnostics.estimates import CONFIDENCE, Estimate
 from tfpg.diagnostics.gradient_pools import Collector, Estimates, Group
+from tfpg.diagnostics.gradient_sizes import GROUPS
 from tfpg.diagnostics.gradients import PERMUTED, Sums
 from tfpg.diagnostics.landscapes import estimate
 from tfpg.diagnostics.probe import Probe
 from tfpg.numerics import similarity
 
-GROUPS = 10  # that a reference is made of
-SHARE = 5  # sizes above a fifth of their reference are dropped: it would lack less than they do, but not much less
-LEAST_STEP = 640  # pairs: PPO's epochs are of 32 minibatches, and with fewer than 20 pairs each a step is their noise
 KINDS, TRUTHS = ("gradient", "step"), ("limit", "return", "step")
 _UNKNOWN = Estimate(*[np.array(np.nan)] * 4, np.array(0))
-
-
-def usable(sizes: Sequence[int], reference_pairs: int, least: int = 1) -> tuple[int, ...]:
-    """The sizes that a reference of so many pairs can judge, ascending."""
-    return tuple(size for size in sorted(set(sizes)) if least <= size and SHARE * size <= reference_pairs)
 
 
 def quality(probe: Probe, collect: Collector, *, sizes: Sequence[int], estimates: int, reference_pairs: int,

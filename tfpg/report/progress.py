@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tfpg.types import Iteration
 
 _BAR = "{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt}{postfix}, {remaining} left"
-_BUDGET_BAR = "{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} episodes{postfix}"  # knows the time left better than tqdm
+_BUDGET_BAR = "{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} UNIT{postfix}"  # knows the time left better than tqdm
 
 
 class _Line:
@@ -113,11 +113,11 @@ class Progress(_Line):
 class Budget(_Line):
     """Shows how much of an announced number of episodes is played.
 
-    Args: total: episodes. Others: as of Progress."""
+    Args: total: episodes, or of another unit. Others: as of Progress."""
 
-    def __init__(self, total: int, *, stream: TextIO | None = None, every: float = 30.0,
+    def __init__(self, total: int, *, unit: str = "episodes", stream: TextIO | None = None, every: float = 30.0,
                  clock: Callable[[], float] = time.monotonic):
-        super().__init__(total, 0, stream, every, clock, _BUDGET_BAR)
+        super().__init__(total, 0, stream, every, clock, _BUDGET_BAR.replace("UNIT", unit))
         self._total, self._done = total, 0
         self._played, self._pairs, self._spent, self._what = 0, 0, 0.0, ""
 
