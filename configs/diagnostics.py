@@ -41,6 +41,29 @@ LANDSCAPES = {
 }
 
 
+class Gradients(NamedTuple):
+    """Budgets of launch.gradients, in pairs."""
+
+    sizes: tuple[int, ...]  # of an estimate of the gradient; the training batch's is added
+    reference_pairs: int  # of both truths; sizes above a fifth of them are dropped
+    estimates: int  # of each size
+    step_sizes: tuple[int, ...]  # of an estimate of the step; at least 640
+    step_reference_pairs: int  # held at once: a million of Hopper take 2.5 GB
+
+
+GRADIENTS = {
+    # a minute and a half a policy on two cores, start-up included
+    "smoke": Gradients(sizes=(200, 640, 2_048), reference_pairs=20_480, estimates=10, step_sizes=(640, 2_048),
+                       step_reference_pairs=10_240),
+    # some four minutes a policy on two cores
+    "small": Gradients(sizes=(200, 640, 2_048, 6_400, 20_000, 64_000), reference_pairs=1_000_000, estimates=10,
+                       step_sizes=(640, 2_048, 6_400, 20_000, 64_000), step_reference_pairs=320_000),
+    # half an hour a policy on two cores, 3 GB for the steps
+    "paper": Gradients(sizes=(100, 320, 1_000, 2_048, 10_000, 32_000, 100_000, 320_000, 1_000_000), reference_pairs=10_000_000,
+                       estimates=10, step_sizes=(640, 2_048, 10_000, 32_000, 100_000, 200_000), step_reference_pairs=1_000_000),
+}
+
+
 class Values(NamedTuple):
     """Budgets of launch.values; pairs are real ones, episodes at their end played on until they are over."""
 

@@ -27,47 +27,28 @@ def true_of(probe):
     return value, np.asarray(value.initial_phi())
 
 
+def net(probe):
+    return updates.networks_of(probe).value
+
+
 def block_of(probe, pairs, number=14):
     with blocks.Blocks(probe, number, pairs, count=1, seed=3) as read:
         return read[0]
 
 
-def slow_scores(probe, obs, actions, weights):
-    """Σ w_t ∇log π, pair by pair, through the SavedModel's own endpoint."""
-    theta, total = tf.constant(probe.theta), 0.0
-    for o, a, w in zip(obs, actions, weights, strict=True):
-        with tf.GradientTape() as tape:
-            tape.watch(theta)
-            log_prob = probe.pi(theta, tf.constant(o[None])).log_prob(tf.constant(a[None]))[0]
-        total = total + w * tape.gradient(log_prob, theta).numpy().astype(np.float64)
-    return total
-
-
-@pytest.mark.parametrize("env", ["Hopper-v5", "CartPole-v1"])
-def test_scores_are_sums_of_weighted_log_probability_gradients(env, probe_of, monkeypatch):
-    monkeypatch.setattr(baselines, "CHUNK", 8)  # two whole chunks and a part of one
-    probe, block = probe_of(env), block_of(probe_of(env), 20)
-    batch = blocks.prepared(probe, block.cut, probe.phi, Scores(probe).value)
-    weights = np.random.default_rng(0).normal(size=(2, 20))
-    found = Scores(probe)(batch.obs, batch.actions, weights)
-    for row, each in zip(found, weights, strict=True):
-        expected = slow_scores(probe, block.cut.obs[:, 0], block.cut.actions[:, 0], each)
-        np.testing.assert_allclose(row, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
-
-
 def test_the_authors_form_with_the_learned_baseline_is_the_surrogates_gradient(probe_of):
     probe = probe_of("Hopper-v5")
     block, scores = block_of(probe, 60), Scores(probe)
-    batch = blocks.prepared(probe, block.cut, probe.phi, scores.value)
+    batch = blocks.prepared(probe, block.cut, probe.phi, net(probe))
     expected = updates.surrogate_gradient(probe, batch)
-    found = gradients(sums(probe, scores, true_of(probe), block, 60))[FORM_B, LEARNED]
+    found = gradients(sums(probe, scores, net(probe), true_of(probe), block, 60))[FORM_B, LEARNED]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
 
 
 def test_weights_are_what_the_forms_say(probe_of):
     probe = probe_of(lq.TASK)
     block, scores, true = block_of(probe, 40), Scores(probe), true_of(probe)
-    learned = blocks.prepared(probe, block.cut, probe.phi, scores.value)
+    learned = blocks.prepared(probe, block.cut, probe.phi, net(probe))
     other = blocks.prepared(probe, block.cut, true[1], true[0])
     returns = block.returns[:40]
 
@@ -77,7 +58,7 @@ def test_weights_are_what_the_forms_say(probe_of):
     weights = [returns, returns - learned.values, returns - other.values,
                normalised(returns), normalised(learned.advantages), normalised(other.advantages)]
     expected = scores(learned.obs, learned.actions, np.array(weights, np.float64)) / 40
-    found = gradients(sums(probe, scores, true, block, 40)).reshape(6, -1)
+    found = gradients(sums(probe, scores, net(probe), true, block, 40)).reshape(6, -1)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
 
 
@@ -94,7 +75,7 @@ def test_all_baselines_of_the_first_form_have_the_known_gradient_as_their_mean(u
     scores, true, found = Scores(probe), (fitting.network(probe, 3), np.array([0.5, -3.0], np.float32)), []
     with blocks.Blocks(probe, 14, 800, count=60, seed=3) as read:
         for i in range(60):
-            found.append(8 * gradients(sums(probe, scores, true, read[i], 800))[FORM_A])
+            found.append(8 * gradients(sums(probe, scores, net(probe), true, read[i], 800))[FORM_A])
     found = np.array(found)  # [60, baselines, P]
     mean, stderr = found.mean(0), found.std(0, ddof=1) / np.sqrt(60)
     assert (np.abs(mean - known) < 4 * stderr).all()
@@ -113,7 +94,7 @@ def test_the_true_value_has_the_least_variance_of_the_first_form(untrained):
 def test_a_baseline_that_is_a_constant_changes_nothing_in_the_authors_form(probe_of):
     # the normalisation takes the mean off: returns less a constant are the returns
     probe = probe_of(lq.TASK)
-    made = sums(probe, Scores(probe), true_of(probe), block_of(probe, 40), 40)
+    made = sums(probe, Scores(probe), net(probe), true_of(probe), block_of(probe, 40), 40)
     column, one = COLUMNS.index("return"), COLUMNS.index("one")
     moved = made._replace(gradients=made.gradients.copy(), first=made.first.copy(), second=made.second.copy())
     moved.gradients[column] += 5 * made.gradients[one]
@@ -124,7 +105,7 @@ def test_a_baseline_that_is_a_constant_changes_nothing_in_the_authors_form(probe
 
 def test_advantages_that_are_all_equal_have_no_gradient(probe_of):
     probe = probe_of(lq.TASK)
-    made = sums(probe, Scores(probe), true_of(probe), block_of(probe, 40), 40)
+    made = sums(probe, Scores(probe), net(probe), true_of(probe), block_of(probe, 40), 40)
     column = COLUMNS.index("gae_true")
     made.gradients[column], made.first[column], made.second[column] = 3 * made.gradients[COLUMNS.index("one")], 3 * 40, 9 * 40
     assert (gradients(made)[FORM_B, TRUE] == 0).all()
@@ -140,8 +121,8 @@ def test_a_reference_is_the_gradient_of_all_its_pairs(probe_of):
     probe, scores = probe_of(lq.TASK), Scores(probe_of(lq.TASK))
     true = true_of(probe)
     with blocks.Blocks(probe, 15, 80, count=2, seed=3) as read:  # 80 pairs are whole episodes: nothing is cut between them
-        pieces = [sums(probe, scores, true, read[i], 80) for i in range(2)]
-    whole = sums(probe, scores, true, block_of(probe, 160, 15), 160)
+        pieces = [sums(probe, scores, net(probe), true, read[i], 80) for i in range(2)]
+    whole = sums(probe, scores, net(probe), true, block_of(probe, 160, 15), 160)
     np.testing.assert_allclose(gradients(baselines.merged(pieces)), gradients(whole), rtol=1e-5, atol=1e-6)
 
 

@@ -14,8 +14,8 @@ import pytest
 import xarray as xr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from launch import values as launcher
 from launch import train, valuing
+from launch import values as launcher
 from tests.launch.grounds import command, stored, trained
 from tests.launch.runs import QUICK
 from tests.test_architecture import ROOT

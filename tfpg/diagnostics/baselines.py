@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfpg.diagnostics import blocks
+from tfpg.diagnostics.gradients import Scores
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.plane import digest
 from tfpg.diagnostics.probe import Probe
@@ -31,7 +31,6 @@ FORMS = {"monte_carlo": "returns less the baseline, un-normalised", "authors": "
 COLUMNS = ("return", "value_learned", "value_true", "gae_learned", "gae_true", "one")
 _FORM_A = {"zero": None, "learned": "value_learned", "true": "value_true"}  # what is subtracted from the return
 _FORM_B = {"zero": "return", "learned": "gae_learned", "true": "gae_true"}  # what is normalised
-CHUNK = 8192  # pairs differentiated together
 REFERENCE_BLOCK = 50_000
 
 
@@ -51,35 +50,6 @@ class Study(NamedTuple):
     halves: np.ndarray  # [2, len(FORMS), len(BASELINES), P]  the reference, from two halves of its pairs
     reference: np.ndarray  # [len(FORMS), len(BASELINES), P]  from all of them
     reference_pairs: int
-
-
-class Scores:
-    """Sums of weighted score functions ∇log π_θk(a|s) of one probe; one program whatever the number of pairs."""
-
-    def __init__(self, probe: Probe):
-        nets = networks_of(probe)
-        theta = tf.constant(probe.theta, tf.float64)
-        self._discrete, self.value = probe.task.discrete, nets.value
-
-        @tf.function(autograph=False, reduce_retracing=True)
-        def summed(obs, actions, weights):
-            with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
-                tape.watch(theta)
-                log_prob = nets.policy(theta, obs).log_prob(actions)
-            return tf.stack([tape.gradient(log_prob, theta, weights[i]) for i in range(weights.shape[0])])
-
-        self._summed = summed
-
-    def __call__(self, obs: np.ndarray, actions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Σ_t w_t ∇log π(a_t|s_t) for each row of weights. Args: obs: normalised [B, S]. weights: [C, B]. Returns: [C, P]."""
-        total = 0.0
-        for first in range(0, len(obs), CHUNK):
-            rows = slice(first, first + CHUNK)
-            o, a, w = obs[rows].astype(np.float64), actions[rows], weights[:, rows]
-            spare = CHUNK - len(o)  # rows of weight 0, so that the program stays the same
-            o, a = (np.concatenate([x, np.repeat(x[:1], spare, 0)]) for x in (o, a if self._discrete else a.astype(np.float64)))
-            total = total + self._summed(tf.constant(o), tf.constant(a), tf.constant(np.pad(w, ((0, 0), (0, spare))))).numpy()
-        return total
 
 
 def gradients(sums: Sums) -> np.ndarray:
@@ -110,13 +80,13 @@ def begins(size: int, largest: int, index: int, count: int) -> int:
     return index * (largest - size) // max(count - 1, 1)
 
 
-def sums(probe: Probe, scores: Scores, true: tuple[Any, np.ndarray], block: blocks.Block, pairs: int, begin: int = 0) -> Sums:
+def sums(probe: Probe, scores: Scores, v: Any, true: tuple[Any, np.ndarray], block: blocks.Block, pairs: int, begin: int = 0) -> Sums:
     """Of `pairs` pairs of a block from row `begin` on; GAE is cut and bootstrapped at their end, returns are whole.
 
-    Args: true: V* and its φ."""
+    Args: v: the run's value net. true: V* and its φ."""
     rows = slice(begin, begin + pairs)
     trajectory = Trajectory(*(column[rows] for column in block.trajectory))
-    learned = blocks.prepared(probe, trajectory, probe.phi, scores.value)
+    learned = blocks.prepared(probe, trajectory, probe.phi, v)
     columns = _columns(block.returns[rows], learned, blocks.prepared(probe, trajectory, true[1], true[0]))
     return Sums(np.array(pairs), scores(learned.obs, learned.actions, columns), columns.sum(1), np.square(columns).sum(1))
 
@@ -130,7 +100,7 @@ def study(probe: Probe, true: tuple[Any, np.ndarray], *, sizes: Sequence[int], e
     Args: true: V* and its φ. estimates: K. reference_pairs: played in blocks of up to 50,000, an even number of them.
         parts, facts: where sums are kept, and what they depend on besides seed and V*. progress: called after each block with
         its pairs, and whether they were played now."""
-    parts, scores = parts or Parts(None), Scores(probe)
+    parts, scores, v = parts or Parts(None), Scores(probe), networks_of(probe).value
     facts = {**(facts or {}), "seed": seed, "true": digest(true[1]), "columns": COLUMNS, "sums": 1}
 
     def read(number: int, sizes: Sequence[int], count: int) -> list[list[Sums]]:
@@ -144,7 +114,7 @@ def study(probe: Probe, true: tuple[Any, np.ndarray], *, sizes: Sequence[int], e
                 def compute(index=index, computed=computed):
                     computed.append(index)
                     block = stream[index]
-                    each = [sums(probe, scores, true, block, size, begins(size, max(sizes), index, count)) for size in sizes]
+                    each = [sums(probe, scores, v, true, block, size, begins(size, max(sizes), index, count)) for size in sizes]
                     return dict(zip(Sums._fields, map(np.stack, zip(*each, strict=True)), strict=True))
 
                 what = {**facts, "stream": number, "sizes": list(sizes), "count": count, "block": index}

@@ -113,7 +113,7 @@ class Progress(_Line):
 class Budget(_Line):
     """Shows how much of an announced number of episodes is played.
 
-    Args: total: episodes. unit: what else is counted, for example pairs. Others: as of Progress."""
+    Args: total: episodes, or of another unit. Others: as of Progress."""
 
     def __init__(self, total: int, *, unit: str = "episodes", stream: TextIO | None = None, every: float = 30.0,
                  clock: Callable[[], float] = time.monotonic):
