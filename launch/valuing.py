@@ -16,7 +16,7 @@ from launch.announcing import duration
 from launch.commandline import say
 from launch.valueplan import Plan
 from tfpg import storage
-from tfpg.diagnostics import fitting, probe, results, value_study
+from tfpg.diagnostics import fit_pools, probe, results, value_study
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe
 from tfpg.diagnostics.returns import Pilot
@@ -51,7 +51,7 @@ def run(paths: Sequence[Path], plan: Plan, *, threads: int, output: str | None, 
     Returns: the exit code."""
     probes = [probe.load(path) for path in paths]
     for each in probes:
-        fitting.megabytes(each, plan.fit_pairs)
+        fit_pools.megabytes(each, plan.fit_pairs)
     directories = _directories(output, paths, probes, plan)
     policies.check_apart(paths, directories)
     for directory in directories:
@@ -89,7 +89,7 @@ def announcement(studies: Sequence[Study]) -> str:
         rows = [("", "pairs", "time"), *(
             (name, f"{count:,}", duration(count / pilot.pairs_per_second)) for name, count in tasks.items())]
         lines += [f"  {line}" for line in tables.aligned(rows)]
-        lines.append(f"  V*'s pool takes {fitting.megabytes(study.probe, study.plan.fit_pairs):,.0f} MB of memory")
+        lines.append(f"  V*'s pool takes {fit_pools.megabytes(study.probe, study.plan.fit_pairs):,.0f} MB of memory")
         if (study.directory / "parts").exists():
             lines.append("  begun before: what is done is read, not done again")
         pairs += sum(tasks.values())

@@ -11,7 +11,7 @@ from tests.diagnostics import linear_probe
 from tests.oracles import gae
 from tfpg import seeds, snapshot
 from tfpg.config import Config, Network, Ppo, Rollout, Runtime, Trpo, Value
-from tfpg.diagnostics import blocks, fitting, values
+from tfpg.diagnostics import blocks, fit_pools, fitting, judgements, values
 from tfpg.diagnostics import probe as probes
 from tfpg.diagnostics.estimates import Estimate
 from tfpg.diagnostics.parts import Parts
@@ -129,7 +129,7 @@ def test_every_kind_of_run_can_be_judged(name, rows_of):
 
 def test_predictions_of_the_truth_have_no_error_and_explain_all():
     targets = np.random.default_rng(0).normal(size=200)
-    found = values.judged(values=targets, targets=targets, kept=np.ones(200, bool), clusters=np.arange(200) // 10)
+    found = judgements.judged(values=targets, targets=targets, kept=np.ones(200, bool), clusters=np.arange(200) // 10)
     assert (found.mre.mean, found.bias.mean, found.explained_variance.mean) == (0, 0, 1)
 
 
@@ -137,7 +137,7 @@ def test_numbers_are_those_of_the_field_whatever_the_clusters():
     draw = np.random.default_rng(0)
     v, targets = draw.normal(size=(2, 300)) + 1
     kept = draw.random(300) < 0.9
-    found = values.judged(values=v, targets=targets, kept=kept, clusters=np.arange(300) // 7)
+    found = judgements.judged(values=v, targets=targets, kept=kept, clusters=np.arange(300) // 7)
     error = relative_error(values=v[kept], targets=targets[kept])
     assert found.mre.mean == pytest.approx(error.mean) and found.floored == error.floored
     assert found.explained_variance.mean == pytest.approx(explained_variance(values=v, targets=targets))
@@ -147,24 +147,24 @@ def test_numbers_are_those_of_the_field_whatever_the_clusters():
 def test_explained_variance_has_its_arguments_the_right_way_round():
     # V = t/2: 1 − Var(t/2)/Var(t) = 3/4; swapped 1 − Var(t/2)/Var(t/2) = 0
     targets = np.random.default_rng(0).normal(size=100)
-    found = values.explained_variances(values=targets / 2, targets=targets, clusters=np.arange(100))
+    found = judgements.explained_variances(values=targets / 2, targets=targets, clusters=np.arange(100))
     assert found.mean == pytest.approx(0.75)
     with pytest.raises(TypeError):
-        values.explained_variances(targets / 2, targets, np.arange(100))
+        judgements.explained_variances(targets / 2, targets, np.arange(100))
 
 
 def test_explained_variance_leaves_each_cluster_out_once():
     draw = np.random.default_rng(1)
     targets, clusters = draw.normal(size=60), np.arange(60) // 6
     v = targets + 0.5 * draw.normal(size=60)
-    found = values.explained_variances(values=v, targets=targets, clusters=clusters)
+    found = judgements.explained_variances(values=v, targets=targets, clusters=clusters)
     without = np.array([explained_variance(values=v[clusters != c], targets=targets[clusters != c]) for c in range(10)])
     assert found.stderr == pytest.approx(np.sqrt(0.9 * np.square(without - without.mean()).sum()))
     assert found.low < found.mean < found.high < 1
 
 
 def test_intervals_of_relative_errors_stay_above_zero():
-    found = values.positive(Estimate(*map(np.asarray, (0.3, 0.2, -0.1, 0.7, 8))))
+    found = judgements.positive(Estimate(*map(np.asarray, (0.3, 0.2, -0.1, 0.7, 8))))
     assert 0 < found.low < 0.3 < found.high and (found.mean, found.stderr) == (0.3, 0.2)
 
 
@@ -179,7 +179,7 @@ def test_intervals_cover(count):
             v = np.tile(2 + np.sin(3 * t), (episodes, 1))
             luck = -(draw.random((episodes, 1)) < 0.3) * 1.5 * t**4
             targets = v + 0.3 * draw.normal(size=(episodes, 1)) + luck + 0.1 * draw.normal(size=v.shape)
-            found = values.judged(values=v.ravel(), targets=targets.ravel(), kept=np.ones(v.size, bool),
+            found = judgements.judged(values=v.ravel(), targets=targets.ravel(), kept=np.ones(v.size, bool),
                                   clusters=np.repeat(np.arange(episodes), 50))
             if truth is None:
                 truth = found.mre.mean, found.explained_variance.mean
@@ -208,7 +208,7 @@ def test_repeats_that_are_done_are_read_and_the_rest_is_the_same_to_the_bit(prob
 
 def test_on_the_linear_quadratic_task_v_star_predicts_the_returns_better_than_a_net_nobody_trained(untrained):
     probe = linear_probe.linear(untrained(linear_probe.config()))
-    fit = fitting.fit(probe, fitting.pool_of(probe, 20_000, seed=3), seed=3)
+    fit = fitting.fit(probe, fit_pools.pool_of(probe, 20_000, seed=3), seed=3)
     found = values.judge(values.rows(probe, (fit.value, fit.phi), repeats=20, seed=3))
     names, returns = list(values.JUDGED), values.TARGETS.index("returns")
     for field, sign in (("mre", 1), ("explained_variance", -1)):

@@ -5,7 +5,7 @@
 by Adam from fresh weights, until a tenth of the episodes, which it is not fitted to, says that it no longer improves. So V* is
 what the architecture could know of the returns under π_θk; what it cannot explain is chance, and what the net cannot see.
 
-    pool = pool_of(probe, 5_000_000, seed=0)
+    pool = fit_pools.pool_of(probe, 5_000_000, seed=0)
     found = fit(probe, pool, seed=0)          found.phi, with found.value a V* like any other: (φ, critic observations) ↦ [n]
 
 Returns are standardised for the fit; their mean and spread then go into the last layer: exact, and no step of Adam is spent on
@@ -21,35 +21,20 @@ import numpy as np
 import tensorflow as tf
 
 from tfpg import seeds
-from tfpg.algos.steps import shares_weights
-from tfpg.diagnostics.blocks import Blocks
+from tfpg.diagnostics.fit_pools import FitPool, timed
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.plane import digest
 from tfpg.diagnostics.probe import Probe
-from tfpg.envs.transforms import normalise_observation, time_feature
 from tfpg.errors import RunError, UserError
 from tfpg.models import value as value_models
 from tfpg.models.value import ValueFunction
 from tfpg.numerics import flat, optimisers
-from tfpg.types import Slots, Trajectory
+from tfpg.types import Slots
 
-STREAM = 12
 NUMBER = 0  # of the fit among what draws from "fit_minibatches" and "fit_initialisation"
-BLOCK = 50_000  # pairs played and reduced at a time
-TENTH = 10  # every tenth episode checks
-MAX_BYTES = 2 * 2**30  # of a pool, which takes twice as much while it is put together: beyond it a machine of 8 GB would swap
 # Minibatches, and Adam's step: lowered tenfold at each plateau of PATIENCE epochs, and after the last of them it stops.
 MINIBATCH, STEP_SIZES, PATIENCE, MAX_EPOCHS = 256, (1e-3, 1e-4, 1e-5), 3, 100
 CHUNK = 512  # minibatches handed to one call: 130,000 pairs
-
-
-class FitPool(NamedTuple):
-    """Whole episodes as V sees them."""
-
-    critic_obs: np.ndarray  # [B, S], or [B, S + 1] with the time feature, float32
-    returns: np.ndarray  # [B] float32
-    checks: np.ndarray  # [B] bool  in the tenth of the episodes that is not fitted to
-    episodes: int
 
 
 class Fit(NamedTuple):
@@ -64,51 +49,11 @@ class Fit(NamedTuple):
     episodes: int
 
 
-def megabytes(probe: Probe, pairs: int) -> float:
-    """What a pool of so many pairs takes. Errors: UserError where that is more than may be held."""
-    each = 4 * (probe.task.obs_size + _timed(probe) + 1) + 1
-    if pairs * each > MAX_BYTES:
-        raise UserError(f"fit_pairs={pairs} of {probe.task.id} would take {pairs * each / 2**30:.1f} GB: at most "
-                        f"{MAX_BYTES // each // 10_000 * 10_000} pairs fit into {MAX_BYTES / 2**30:.0f} GB.")
-    return pairs * each / 2**20
-
-
 def network(probe: Probe, seed: int) -> ValueFunction:
     """A value net of the run's architecture with weights of its own: beside the policy also where the run shares them."""
     config = probe.config
     drawn = int(seeds.words(seed, "fit_initialisation", probe.iteration, NUMBER, count=1)[0])
-    return value_models.build(probe.task.obs_size + _timed(probe), config.network, config.code_level, drawn)
-
-
-def pool_of(probe: Probe, pairs: int, *, seed: int, threads: int = 2,
-            progress: Callable[[int], None] = lambda pairs: None) -> FitPool:
-    """Whole episodes of at least `pairs` pairs. Args: progress: called with the pairs of each block.
-
-    Errors: UserError where they would not fit into memory."""
-    megabytes(probe, pairs)
-    count = -(-pairs // BLOCK)
-    each = -(-pairs // count)
-    seen, returns, episodes = [], [], []
-    with Blocks(probe, STREAM, each, count=count, seed=seed, threads=threads) as blocks:
-        for index in range(count):
-            block = blocks[index]
-            seen.append(critic_obs(probe, block.trajectory))
-            returns.append(block.returns.astype(np.float32))
-            episodes.append(block.trajectory.episode_step[:, 0] == 0)
-            progress(min(each, pairs - index * each))
-    number = np.cumsum(np.concatenate(episodes)) - 1
-    if number[-1] + 1 < 2 * TENTH:
-        raise UserError(f"fit_pairs={pairs} are {number[-1] + 1} episodes of {probe.task.id}: a tenth of them is too few to check "
-                        f"a fit on; give at least {2 * TENTH * -(-pairs // int(number[-1] + 1))}.")
-    return FitPool(np.concatenate(seen), np.concatenate(returns), number % TENTH == TENTH - 1, int(number[-1]) + 1)
-
-
-def critic_obs(probe: Probe, trajectory: Trajectory) -> np.ndarray:
-    """What V sees of each row, float32 [B, S] or [B, S + 1]."""
-    seen = normalise_observation(trajectory.obs[:, 0], probe.normaliser.observation, probe.config.code_level).numpy()
-    if not _timed(probe):
-        return seen
-    return np.column_stack([seen, time_feature(trajectory.episode_step[:, 0], probe.task.time_limit).numpy()])
+    return value_models.build(probe.task.obs_size + timed(probe), config.network, config.code_level, drawn)
 
 
 def fit(probe: Probe, pool: FitPool, *, seed: int, parts: Parts | None = None, facts: dict[str, Any] | None = None,
@@ -247,8 +192,3 @@ def _shapes(state: _State) -> dict[str, tuple[int, ...]]:
 
 def rule() -> dict[str, Any]:
     return {"minibatch": MINIBATCH, "step_sizes": STEP_SIZES, "patience": PATIENCE, "max_epochs": MAX_EPOCHS}
-
-
-def _timed(probe: Probe) -> bool:
-    """Whether V sees the time."""
-    return probe.config.value.target == "returns" and not shares_weights(probe.config.algorithm)

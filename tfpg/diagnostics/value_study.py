@@ -15,12 +15,13 @@ import numpy as np
 import tensorflow as tf
 import xarray as xr
 
-from tfpg.diagnostics import agreement, baselines, blocks, fitting, spreads, values
+from tfpg.diagnostics import agreement, baselines, blocks, fit_pools, fitting, judgements, spreads, values
 from tfpg.diagnostics.estimates import CONFIDENCE, Estimate
 from tfpg.diagnostics.landscapes import estimate
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.plane import digest
 from tfpg.diagnostics.probe import Probe
+from tfpg.diagnostics.updates import networks_of
 from tfpg.settings import to_dict
 
 CHECK_STREAM = 13
@@ -89,7 +90,7 @@ def fitted(probe: Probe, pairs: int, *, seed: int, threads: int, parts: Parts, f
             played.append(count)
             progress("pool of V*", count, True)
 
-        pool = fitting.pool_of(probe, pairs, seed=seed, threads=threads, progress=done)
+        pool = fit_pools.pool_of(probe, pairs, seed=seed, threads=threads, progress=done)
         found = fitting.fit(probe, pool, seed=seed, parts=parts, facts=facts,
                             progress=lambda epoch, check: progress(f"V*, epoch {epoch}: {check:.3f} of the variance left", 0, True))
         return {"phi": found.phi, **{name: np.array(getattr(found, name)) for name in rest}}
@@ -103,9 +104,9 @@ def fitted(probe: Probe, pairs: int, *, seed: int, threads: int, parts: Parts, f
 def _checked(probe: Probe, true: tuple[Any, np.ndarray], pairs: int, seed: int, threads: int, parts: Parts, facts: dict[str, Any],
              progress: Progress) -> dict[str, np.ndarray]:
     """Every net's predictions and the returns of whole episodes that none has seen, and which episode each row is of."""
-    count = -(-pairs // fitting.BLOCK)
+    count = -(-pairs // fit_pools.BLOCK)
     each, found = -(-pairs // count), []
-    v = values.ValueUpdates(probe).networks.value
+    v = networks_of(probe).value
     nets = {"before": (v, probe.phi), "run": (v, probe.phi_next), "true": true}
     shapes = {"values": (len(NETS), None), "returns": (None,), "starts": (None,)}
     with blocks.Blocks(probe, CHECK_STREAM, each, count=count, seed=seed, threads=threads) as stream:
@@ -115,7 +116,7 @@ def _checked(probe: Probe, true: tuple[Any, np.ndarray], pairs: int, seed: int, 
             def compute(index=index, computed=computed):
                 computed.append(index)
                 block = stream[index]
-                seen = tf.constant(fitting.critic_obs(probe, block.trajectory))
+                seen = tf.constant(fit_pools.critic_obs(probe, block.trajectory))
                 found = [np.asarray(net(tf.constant(weights), seen)) for net, weights in nets.values()]
                 return {"values": np.stack(found), "returns": block.returns, "starts": block.trajectory.episode_step[:, 0] == 0}
 
@@ -142,7 +143,7 @@ def _of_predictions(rows: values.Rows) -> dict[str, Any]:
 
 def _of_nets(checked: dict[str, np.ndarray]) -> dict[str, Any]:
     episode = np.cumsum(checked["starts"])
-    found = [values.explained_variances(values=each, targets=checked["returns"], clusters=episode) for each in checked["values"]]
+    found = [judgements.explained_variances(values=each, targets=checked["returns"], clusters=episode) for each in checked["values"]]
     return estimate("check_explained_variance", Estimate(*map(np.array, zip(*found, strict=True))), ("net",), (len(NETS),),
                     "episodes", units="1", long_name="of the returns of episodes that no net has seen")
 

@@ -92,7 +92,7 @@ def notes(dataset: xr.Dataset) -> list[str]:
     """Sample sizes and what was compared."""
     a = dataset.attrs
     predictions = (f"bars: {INTERVAL}; {int(a['repeats'])} value updates repeated from {int(a['update_pairs']):,} pairs each, judged on "
-                   f"these and on {int(a['heldout_pairs']):,} held-out pairs; V* fitted to the returns of {int(a['fit_pairs']):,}")
+                   f"these and on {int(a['heldout_pairs']):,} held-out pairs; V* fitted to {int(a['fit_pairs']):,} pairs")
     return [predictions, _gradient_note(dataset)]
 
 
