@@ -14,15 +14,17 @@ _JUDGED = {"train": "V, its own pairs", "heldout": "V, held-out", "run": "the ru
            "true": "V*, held-out"}
 _BASELINES = {"zero": "none", "learned": "V", "true": "V*"}
 _RATIOS = {"learned/zero": "V / none", "true/zero": "V* / none", "true/learned": "V* / V"}
-_FORMS = {"monte_carlo": "returns less the baseline, un-normalised", "authors": "batch-normalised: returns, GAE with V, GAE with V*"}
+_FORMS = {"monte_carlo": "returns less the baseline, un-normalised",
+          "authors": "batch-normalised: returns, GAE with V, GAE with V*"}
 _NETS = {"before": "V before its update", "run": "the run's V", "true": "V*"}
 AT = 2000  # pairs that an agent sees, about
 
 
 def report(found: xr.Dataset) -> str:
     """The numbers beside the picture."""
-    return "\n".join([f"{_name(found)}, iteration {found.attrs['iteration']} (95 % intervals in brackets)", "", *_predictions(found), "",
-                      *_true(found), *(line for form in _FORMS for line in ("", *_gradients(found.sel(form=form), form)))])
+    head = f"{_name(found)}, iteration {found.attrs['iteration']} (95 % intervals in brackets)"
+    return "\n".join([head, "", *_predictions(found), "", *_true(found), *(
+        line for form in _FORMS for line in ("", *_gradients(found.sel(form=form), form)))])
 
 
 def table(found: Sequence[xr.Dataset]) -> str:
@@ -35,10 +37,12 @@ def table(found: Sequence[xr.Dataset]) -> str:
     lines = tables.aligned(rows)
     for form, words in _FORMS.items():
         rows = [("variance", *_RATIOS.values()), *((_short(each), *(
-            interval(each.sel(form=form, size=at(each), ratio=ratio), "variance_ratio", 3) for ratio in _RATIOS)) for each in found)]
+            interval(each.sel(form=form, size=at(each), ratio=ratio), "variance_ratio", 3) for ratio in _RATIOS))
+            for each in found)]
         lines += ["", f"gradients of {at(found[0]):,} pairs, {words}", *tables.aligned(rows)]
         rows = [("cosine of two", *_BASELINES.values()), *((_short(each), *(
-            interval(each.sel(form=form, size=at(each), baseline=baseline), "cosine", 3) for baseline in _BASELINES)) for each in found)]
+            interval(each.sel(form=form, size=at(each), baseline=baseline), "cosine", 3) for baseline in _BASELINES))
+            for each in found)]
         lines += tables.aligned(rows)
     return "\n".join(lines)
 
@@ -57,10 +61,11 @@ def _predictions(found: xr.Dataset) -> list[str]:
         one = found.sel(judged=judged)
         gae, returns = one.sel(target="gae"), one.sel(target="returns")
         errors.append((f"  {words}", interval(gae, "mre", 3), interval(returns, "mre", 3), interval(one, "mre_excess", 3)))
-        others.append((f"  {words}", *(interval(each, "explained_variance", 2) for each in (gae, returns)), interval(returns, "bias")))
+        others.append((f"  {words}", *(interval(each, "explained_variance", 2) for each in (gae, returns)),
+                       interval(returns, "bias")))
     heldout = found.sel(judged="heldout")
     floored = ", ".join(f"{float(heldout['floored_share'].sel(target=target)):.2%}" for target in ("gae", "returns"))
-    return [f"predictions: {int(a['repeats'])} value updates repeated from {int(a['update_pairs']):,} pairs of whole episodes each,",
+    return [f"predictions: {int(a['repeats'])} value updates repeated from {int(a['update_pairs']):,} pairs each,",
             f"{int(a['heldout_pairs']):,} held-out pairs", *tables.aligned(errors), *tables.aligned(others),
             "  in the frozen reward scale: root mean square of the returns, held-out, "
             + number(heldout["target_rms"].sel(target="returns"), 2),
@@ -69,8 +74,8 @@ def _predictions(found: xr.Dataset) -> list[str]:
 
 def _true(found: xr.Dataset) -> list[str]:
     a, count = found.attrs, int(found["check_explained_variance_count"].max())
-    return [(f"V*: fitted to {int(a['fitted_pairs']):,} pairs ({int(a['fit_episodes']):,} episodes with the tenth that it was stopped by), "
-             f"epoch {int(a['fit_best_epoch'])} of {found.sizes['epoch']}"),
+    return [(f"V*: fitted to {int(a['fitted_pairs']):,} pairs ({int(a['fit_episodes']):,} episodes with the tenth that it was "
+             f"stopped by), epoch {int(a['fit_best_epoch'])} of {found.sizes['epoch']}"),
             f"explained variance of the returns of {count:,} episodes that no net has seen:",
             *(f"  {words} {interval(found.sel(net=net), 'check_explained_variance', 3)}" for net, words in _NETS.items())]
 
@@ -87,7 +92,7 @@ def _gradients(one: xr.Dataset, form: str) -> list[str]:
     return [f"gradients of {size:,} pairs: {_FORMS[form]}", *tables.aligned(rows),
             "  variances, " + "; ".join(
                 f"{words} {interval(here.sel(ratio=ratio), 'variance_ratio', 3)}" for ratio, words in _RATIOS.items()),
-            f"  {int(a['estimates'])} estimates; references of {int(a['reference_pairs']):,} pairs, cosines of their halves {halves}"]
+            f"  {int(a['estimates'])} estimates; references of {int(a['reference_pairs']):,} pairs, cosines of halves {halves}"]
 
 
 def _scale(one: xr.Dataset) -> str:

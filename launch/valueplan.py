@@ -30,7 +30,8 @@ class Plan:
             raise UserError(f"reference_pairs={self.reference_pairs} is too few for sizes up to {max(self.sizes)}: give at least "
                             f"{REFERENCE_SHARE * max(self.sizes)}, or smaller sizes.")
         if min(self.sizes) < 2:
-            raise UserError(f"sizes={','.join(map(str, self.sizes))}: one pair alone has no spread to normalise by; give at least 2.")
+            raise UserError(f"sizes={','.join(map(str, self.sizes))}: one pair alone has no spread to normalise by; give at "
+                            "least 2.")
 
     def tasks(self, update_pairs: int) -> dict[str, int]:
         """Pairs of each stage, in the order in which they come. Args: update_pairs: behind an update of training."""

@@ -10,10 +10,10 @@ from launch import commandline, policies, surveyplan
 from launch.valueplan import Plan
 from tfpg.errors import UserError, nearest
 
-ABOUT = ("Value prediction of saved policies: mean relative error, explained variance and bias against the value net's own target "
-         "and against the returns, on the pairs it was fitted to and on held-out ones; a value net fitted to the returns of very "
-         "many episodes; and what no baseline, the learned and that one do to the gradient's variance and agreement. Announces its "
-         "cost, shows progress, goes on after a kill, and gives the same numbers again.")
+ABOUT = ("Value prediction of saved policies: mean relative error, explained variance and bias against the value net's own "
+         "target and against the returns, on the pairs it was fitted to and on held-out ones; a value net fitted to the returns "
+         "of very many episodes; and what no baseline, the learned and that one do to the gradient's variance and agreement. "
+         "Announces its cost, shows progress, goes on after a kill, and gives the same numbers again.")
 
 
 def define(values: flags.FlagValues) -> None:
@@ -23,8 +23,8 @@ def define(values: flags.FlagValues) -> None:
     def number(name: str, words: str, low: int) -> None:
         whole(name, None, f"{words}; default by --scale: {_by_scale(name)}", low=low, values=values)
 
-    flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; several make a figure "
-                              "by iteration", flag_values=values)
+    flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; several make a "
+                              "figure by iteration", flag_values=values)
     text("scale", "small", f"budgets: {' | '.join(_scales())} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
          "minute, some five minutes, an hour", flag_values=values)
     number("repeats", "value updates repeated, each judged on as many held-out pairs", 2)

@@ -17,12 +17,13 @@ def config(*, hidden=(32,), gamma=0.9, target="returns", **changes):
     of = dataclasses.replace
     base = handmade.config(lq.TASK)
     return of(base, network=Network(hidden=hidden), advantages=Advantages(gamma=gamma, lam=0.9),
-              code_level=CodeLevel(observation_normalisation=False, activation="relu"), value=of(Value(minibatches=2), target=target),
+              code_level=CodeLevel(observation_normalisation=False, activation="relu"),
+              value=Value(minibatches=2, target=target),
               **changes)
 
 
 def linear(probe):
-    """The probe with θ so that its policy is linear; the value net's optimiser, whose numbers were made up, stands at its start."""
+    """The probe with θ so that its policy is linear; the value net's optimiser, whose numbers are made up, at its start."""
     slots = probe.value_slots
     probe = probe._replace(value_slots=slots._replace(count=np.float32(0), first=0 * slots.first, second=0 * slots.second))
     hidden = probe.config.network.hidden

@@ -86,8 +86,8 @@ def test_all_baselines_of_the_first_form_have_the_known_gradient_as_their_mean(u
 def test_the_true_value_has_the_least_variance_of_the_first_form(untrained):
     probe = linear_probe.linear(untrained(linear_probe.config()))
     fit = fitting.fit(probe, fit_pools.pool_of(probe, 20_000, seed=3), seed=3)
-    found = baselines.study(probe, (fit.value, fit.phi), sizes=(200,), estimates=10, reference_pairs=2000, seed=3).estimates[FORM_A, :, 0]
-    spread = found.var(axis=1, ddof=1).sum(-1)
+    found = baselines.study(probe, (fit.value, fit.phi), sizes=(200,), estimates=10, reference_pairs=2000, seed=3)
+    spread = found.estimates[FORM_A, :, 0].var(axis=1, ddof=1).sum(-1)
     assert spread[TRUE] < 0.8 * spread[ZERO] and spread[TRUE] < spread[LEARNED]
 
 

@@ -108,7 +108,8 @@ def test_the_run_and_the_old_v_are_judged_beside_the_repeats(probe_of, rows_of):
     v = values.ValueUpdates(probe).networks.value
     obs = tf.constant(blocks.prepared(probe, cut, probe.phi, v).critic_obs)
     for name, phi in (("run", probe.phi_next), ("before", probe.phi)):
-        np.testing.assert_allclose(rows.values[list(values.JUDGED).index(name), 0], v(tf.constant(phi), obs), rtol=1e-5, atol=1e-6)
+        judged = rows.values[list(values.JUDGED).index(name), 0]
+        np.testing.assert_allclose(judged, v(tf.constant(phi), obs), rtol=1e-5, atol=1e-6)
 
 
 def test_train_and_heldout_pairs_are_others(rows_of):
@@ -184,7 +185,8 @@ def test_intervals_cover(count):
             if truth is None:
                 truth = found.mre.mean, found.explained_variance.mean
             else:
-                hits += [each.low <= true <= each.high for each, true in zip((found.mre, found.explained_variance), truth, strict=True)]
+                both = found.mre, found.explained_variance
+                hits += [each.low <= true <= each.high for each, true in zip(both, truth, strict=True)]
     assert (hits / 400 > (0.86, 0.91)).all()
 
 

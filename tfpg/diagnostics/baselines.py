@@ -27,7 +27,8 @@ from tfpg.types import Batch, Trajectory
 
 STREAM, REFERENCE_STREAM = 14, 15
 BASELINES = {"zero": "no baseline", "learned": "V_φk", "true": "V*"}
-FORMS = {"monte_carlo": "returns less the baseline, un-normalised", "authors": "batch-normalised: returns, GAE with V, GAE with V*"}
+FORMS = {"monte_carlo": "returns less the baseline, un-normalised",
+         "authors": "batch-normalised: returns, GAE with V, GAE with V*"}
 COLUMNS = ("return", "value_learned", "value_true", "gae_learned", "gae_true", "one")
 _FORM_A = {"zero": None, "learned": "value_learned", "true": "value_true"}  # what is subtracted from the return
 _FORM_B = {"zero": "return", "learned": "gae_learned", "true": "gae_true"}  # what is normalised
@@ -80,7 +81,8 @@ def begins(size: int, largest: int, index: int, count: int) -> int:
     return index * (largest - size) // max(count - 1, 1)
 
 
-def sums(probe: Probe, scores: Scores, v: Any, true: tuple[Any, np.ndarray], block: blocks.Block, pairs: int, begin: int = 0) -> Sums:
+def sums(probe: Probe, scores: Scores, v: Any, true: tuple[Any, np.ndarray], block: blocks.Block, pairs: int,
+         begin: int = 0) -> Sums:
     """Of `pairs` pairs of a block from row `begin` on; GAE is cut and bootstrapped at their end, returns are whole.
 
     Args: v: the run's value net. true: V* and its φ."""
@@ -133,4 +135,5 @@ def study(probe: Probe, true: tuple[Any, np.ndarray], *, sizes: Sequence[int], e
 
 def _columns(returns: np.ndarray, learned: Batch, true: Batch) -> np.ndarray:
     """[len(COLUMNS), B] float64."""
-    return np.stack([returns, learned.values, true.values, learned.advantages, true.advantages, np.ones(len(returns))]).astype(np.float64)
+    one = np.ones(len(returns))
+    return np.stack([returns, learned.values, true.values, learned.advantages, true.advantages, one]).astype(np.float64)

@@ -56,8 +56,8 @@ def pool_of(probe: Probe, pairs: int, *, seed: int, threads: int = 2,
             progress(min(each, pairs - index * each))
     number = np.cumsum(np.concatenate(episodes)) - 1
     if number[-1] + 1 < 2 * TENTH:
-        raise UserError(f"fit_pairs={pairs} are {number[-1] + 1} episodes of {probe.task.id}: a tenth of them is too few to check "
-                        f"a fit on; give at least {2 * TENTH * -(-pairs // int(number[-1] + 1))}.")
+        raise UserError(f"fit_pairs={pairs} are {number[-1] + 1} episodes of {probe.task.id}: a tenth of them is too few to "
+                        f"check a fit on; give at least {2 * TENTH * -(-pairs // int(number[-1] + 1))}.")
     return FitPool(np.concatenate(seen), np.concatenate(returns), number % TENTH == TENTH - 1, int(number[-1]) + 1)
 
 

@@ -73,7 +73,8 @@ def fit(probe: Probe, pool: FitPool, *, seed: int, parts: Parts | None = None, f
     state = _State.start(np.asarray(value.initial_phi()), descent.check(value.initial_phi()))
     while not state.over:
         order = seeds.generator(seed, "fit_minibatches", probe.iteration, NUMBER, state.epoch).permutation(len(fitted))
-        kept = parts.kept({**facts, "seed": seed, "epoch": state.epoch}, _shapes(state), lambda s=state, o=order: descent.epoch(s, o))
+        what = {**facts, "seed": seed, "epoch": state.epoch}
+        kept = parts.kept(what, _shapes(state), lambda s=state, o=order: descent.epoch(s, o))
         state = state.after(kept)
         if not np.isfinite(state.losses[-1] + state.check_losses[-1]):
             raise RunError(f"the fit of a value net to {len(fitted)} pairs of {probe.path} is not finite in epoch {state.epoch}.")
@@ -155,8 +156,8 @@ class _Descent:
             some = rows[first:first + CHUNK]
             padded = np.concatenate([some, np.repeat(some[:1], CHUNK - len(some), 0)]) if len(some) < CHUNK else some
             phi, slots, error = self._run(
-                phi, slots, tf.constant(self._pool.critic_obs[padded]), tf.constant(self._targets(padded)), tf.constant(len(some)),
-                tf.constant(STEP_SIZES[state.plateau]))
+                phi, slots, tf.constant(self._pool.critic_obs[padded]), tf.constant(self._targets(padded)),
+                tf.constant(len(some)), tf.constant(STEP_SIZES[state.plateau]))
             total += float(error)
         count, one, two = map(np.asarray, slots)
         return {"phi": np.asarray(phi), "count": count, "first": one, "second": two, "loss": np.array(total / len(rows)),

@@ -58,15 +58,18 @@ def measure(probe: Probe, budgets: Budgets, *, seed: int, threads: int = 2, part
         probe, true, sizes=budgets.sizes, estimates=budgets.estimates, reference_pairs=budgets.reference_pairs, seed=seed,
         threads=threads, parts=parts, facts=facts, progress=lambda pairs, played: progress("gradients", pairs, played))
     coordinates = {
-        "judged": list(values.JUDGED), "target": list(values.TARGETS), "net": list(NETS), "epoch": np.arange(1, len(fit.losses) + 1),
+        "judged": list(values.JUDGED), "target": list(values.TARGETS), "net": list(NETS),
+        "epoch": np.arange(1, len(fit.losses) + 1),
         "form": list(baselines.FORMS), "baseline": list(baselines.BASELINES), "ratio": list(RATIOS), "size": list(budgets.sizes)}
     variables = {**_of_predictions(rows), **_of_nets(checked), **_of_fit(fit), **_of_gradients(study, budgets.sizes)}
     return xr.Dataset(variables, coordinates, {
         **probe.provenance(), "instrument": "values", "seed": seed, "confidence": CONFIDENCE, **budgets._asdict(),
-        "sizes": ",".join(map(str, budgets.sizes)), "update_pairs": len(probe.batch.values), "reference_pairs": study.reference_pairs,
+        "sizes": ",".join(map(str, budgets.sizes)), "update_pairs": len(probe.batch.values),
+        "reference_pairs": study.reference_pairs,
         "value_target": probe.config.value.target, "time_limit_counts_as": probe.config.rollout.time_limit,
         "gamma": probe.config.advantages.gamma, "lam": probe.config.advantages.lam, "parameters": len(probe.theta),
-        "fitted_pairs": fit.pairs, "fit_episodes": fit.episodes, "fit_best_epoch": fit.best + 1, "phi_true_sha256": digest(fit.phi),
+        "fitted_pairs": fit.pairs, "fit_episodes": fit.episodes, "fit_best_epoch": fit.best + 1,
+        "phi_true_sha256": digest(fit.phi),
         "heldout_pairs": budgets.repeats * len(probe.batch.values)})
 
 
@@ -91,8 +94,9 @@ def fitted(probe: Probe, pairs: int, *, seed: int, threads: int, parts: Parts, f
             progress("pool of V*", count, True)
 
         pool = fit_pools.pool_of(probe, pairs, seed=seed, threads=threads, progress=done)
-        found = fitting.fit(probe, pool, seed=seed, parts=parts, facts=facts,
-                            progress=lambda epoch, check: progress(f"V*, epoch {epoch}: {check:.3f} of the variance left", 0, True))
+        found = fitting.fit(
+            probe, pool, seed=seed, parts=parts, facts=facts,
+            progress=lambda epoch, check: progress(f"V*, epoch {epoch}: {check:.3f} of the variance left", 0, True))
         return {"phi": found.phi, **{name: np.array(getattr(found, name)) for name in rest}}
 
     kept = parts.kept({**facts, "seed": seed, "fit": pairs, "rule": fitting.rule()}, shapes, compute)
@@ -143,7 +147,8 @@ def _of_predictions(rows: values.Rows) -> dict[str, Any]:
 
 def _of_nets(checked: dict[str, np.ndarray]) -> dict[str, Any]:
     episode = np.cumsum(checked["starts"])
-    found = [judgements.explained_variances(values=each, targets=checked["returns"], clusters=episode) for each in checked["values"]]
+    found = [judgements.explained_variances(values=each, targets=checked["returns"], clusters=episode)
+             for each in checked["values"]]
     return estimate("check_explained_variance", Estimate(*map(np.array, zip(*found, strict=True))), ("net",), (len(NETS),),
                     "episodes", units="1", long_name="of the returns of episodes that no net has seen")
 
@@ -178,9 +183,10 @@ def _of_gradients(study: baselines.Study, sizes: Sequence[int]) -> dict[str, Any
     }
     pairs = [(vectors[i, names.index(a), k], vectors[i, names.index(b), k])
              for i in range(forms) for a, b in RATIOS.values() for k in range(len(sizes))]
-    variables |= estimate("variance_ratio", each(spreads.ratio, pairs), ("form", "ratio", "size"), (forms, len(RATIOS), len(sizes)),
-                          "estimates", long_name="of the variances under two baselines, on the same pairs")
+    variables |= estimate("variance_ratio", each(spreads.ratio, pairs), ("form", "ratio", "size"),
+                          (forms, len(RATIOS), len(sizes)), "estimates",
+                          long_name="of the variances under two baselines, on the same pairs")
     halves = [[float(agreement.pairwise(study.halves[:, i, j]).mean) for j in range(len(names))] for i in range(forms)]
     norms = np.linalg.norm(study.reference, axis=-1)
-    return variables | {"reference_split_half": (dims[:2], np.array(halves), {"long_name": "cosine of two halves of the reference"}),
-                        "reference_norm": (dims[:2], norms)}
+    alike = {"long_name": "cosine of two halves of the reference"}
+    return variables | {"reference_split_half": (dims[:2], np.array(halves), alike), "reference_norm": (dims[:2], norms)}

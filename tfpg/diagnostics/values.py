@@ -70,7 +70,7 @@ class ValueUpdates:
         return self.fitted(self._repeater.prepare(trajectory), self.stream(number, seed))
 
     def fitted(self, batch: Batch, stream: np.random.Generator) -> np.ndarray:
-        """φ after the update on this batch, minibatch orders from `stream`; where they do not divide it, as in updates.Repeater."""
+        """φ after the update on this batch, orders from `stream`; where minibatches do not divide it, as in updates.Repeater."""
         probe, value = self._probe, self._probe.config.value
         order = steps.orders(stream, len(batch.values), epochs=value.epochs, minibatches=value.minibatches)
         phi, slots, batch = tf.nest.map_structure(tf.constant, (probe.phi, probe.value_slots, batch))
@@ -117,8 +117,8 @@ def judge(rows: Rows) -> Judgement:
     """Arrays [len(JUDGED), len(TARGETS)], the interval's clusters the repeats."""
     count = rows.values.shape[-2]
     clusters = np.repeat(np.arange(count), rows.values.shape[-1])
-    found = [[judged(values=rows.values[i].ravel(), targets=rows.targets[i, j].ravel(), kept=rows.kept[i].ravel(), clusters=clusters)
-              for j in range(len(TARGETS))] for i in range(len(JUDGED))]
+    found = [[judged(values=rows.values[i].ravel(), targets=rows.targets[i, j].ravel(), kept=rows.kept[i].ravel(),
+                     clusters=clusters) for j in range(len(TARGETS))] for i in range(len(JUDGED))]
     return tf.nest.map_structure(lambda *leaves: np.array(leaves).reshape(len(JUDGED), len(TARGETS)), *(
         each for row in found for each in row))
 

@@ -17,8 +17,10 @@ from tfpg.errors import UserError
 from tfpg.report import captions, fields, sheets
 from tfpg.report.captions import INTERVAL
 
-_TARGETS = {"gae": (r"its own target $V_\mathrm{old}+\hat A$", "#5D3A9B"), "returns": ("the return to the episode's end", "#E66100")}
-_JUDGED = {"train": "fitted\npairs", "heldout": "held-out", "run": "the run's,\nheld-out", "before": "before its\nupdate", "true": "V*"}
+_TARGETS = {"gae": (r"its own target $V_\mathrm{old}+\hat A$", "#5D3A9B"),
+            "returns": ("the return to the episode's end", "#E66100")}
+_JUDGED = {"train": "fitted\npairs", "heldout": "held-out", "run": "the run's,\nheld-out", "before": "before its\nupdate",
+           "true": "V*"}
 _BASELINES = {"zero": ("no baseline", "0.5", "o"), "learned": (r"$V_{\phi_k}$", "#5D3A9B", "s"), "true": ("V*", "#117733", "^")}
 _FORMS = {"monte_carlo": "Returns less the baseline, un-normalised: one expectation, the baseline changes the variance only",
           "authors": r"Batch-normalised, as the authors: returns for no baseline, GAE($\lambda$) for $V_{\phi_k}$ and V*"}
@@ -91,8 +93,8 @@ def run_of(dataset: xr.Dataset) -> tuple[str, ...]:
 def notes(dataset: xr.Dataset) -> list[str]:
     """Sample sizes and what was compared."""
     a = dataset.attrs
-    predictions = (f"bars: {INTERVAL}; {int(a['repeats'])} value updates repeated from {int(a['update_pairs']):,} pairs each, judged on "
-                   f"these and on {int(a['heldout_pairs']):,} held-out pairs; V* fitted to {int(a['fit_pairs']):,} pairs")
+    predictions = (f"bars: {INTERVAL}; {int(a['repeats'])} value updates repeated from {int(a['update_pairs']):,} pairs each, "
+                   f"judged on these and {int(a['heldout_pairs']):,} held-out pairs; V* fitted to {int(a['fit_pairs']):,} pairs")
     return [predictions, _gradient_note(dataset)]
 
 
@@ -106,8 +108,8 @@ def warnings(datasets: Sequence[xr.Dataset]) -> list[str]:
 
 def _gradient_note(dataset: xr.Dataset) -> str:
     a = dataset.attrs
-    return (f"gradients: {int(a['estimates'])} estimates of each size, a reference of {int(a['reference_pairs']):,} other pairs; dotted: "
-            f"{_AT:,} pairs, and 1/√P, unrelated directions")
+    return (f"gradients: {int(a['estimates'])} estimates of each size, a reference of {int(a['reference_pairs']):,} other pairs; "
+            f"dotted: {_AT:,} pairs, and 1/√P, unrelated directions")
 
 
 def _judged(axes: Axes, dataset: xr.Dataset, name: str) -> None:
@@ -148,7 +150,8 @@ def _sizes(axes: Axes, dataset: xr.Dataset, name: str) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: sheets.number(y)))
     else:
         axes.axhline(0, color="0.25", linewidth=0.8, zorder=1)
-        axes.axhline(1 / np.sqrt(float(dataset.attrs["parameters"])), color="0.25", linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
+        chance = 1 / np.sqrt(float(dataset.attrs["parameters"]))
+        axes.axhline(chance, color="0.25", linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
     axes.axvline(_AT, color="0.25", linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
     axes.set_xticks(sizes, [f"{size / 1000:g}k" if size >= 1000 else f"{size:g}" for size in sizes])
     axes.xaxis.set_minor_formatter(NullFormatter())
