@@ -10,6 +10,7 @@ import xarray as xr
 
 from launch import numbers, tables
 from launch.numbers import interval
+from tfpg.diagnostics.estimates import student
 from tfpg.diagnostics.gradient_quality import fitted_scale
 from tfpg.diagnostics.probe import Probe
 
@@ -46,10 +47,19 @@ def _at_training(d: xr.Dataset) -> list[str]:
         j = int(where[0])
         if not np.isfinite(d["cosine"].values[i, j]):
             continue
-        beyond = float(d["cosine_low"][i, j]) > max(float(d["chance_cosine_high"][i, j]), 0)
-        lines.append(f"at the training batch's {pairs:,} pairs two {kind}s have cosine {interval(d, 'cosine', 3, kind=i, size=j)}; with advantages "
-                     f"permuted {interval(d, 'chance_cosine', 3, kind=i, size=j)}: {'above' if beyond else 'not told from'} chance")
+        gap, low, high = _difference(d.isel(kind=i, size=j))
+        verdict = "above" if low > 0 else "below" if high < 0 else "not told from"
+        lines.append(f"at the training batch's {pairs:,} pairs two {kind}s have cosine {interval(d, 'cosine', 3, kind=i, size=j)}, by chance "
+                     f"(advantages permuted) {interval(d, 'chance_cosine', 3, kind=i, size=j)}: a difference of {gap:.3f} [{low:.3f}, {high:.3f}], "
+                     f"{verdict} chance")
     return lines
+
+
+def _difference(d: xr.Dataset) -> tuple[float, float, float]:
+    """Agreement less that by chance, with Student's t interval of two independent jackknives: mean, low, high."""
+    gap, stderr = float(d["cosine"] - d["chance_cosine"]), float(np.hypot(d["cosine_stderr"], d["chance_cosine_stderr"]))
+    found = student(gap, stderr, max(int(d["cosine_count"]) - 1, 1), d["cosine_count"])
+    return float(found.mean), float(found.low), float(found.high)
 
 
 def _scales(d: xr.Dataset) -> list[str]:
