@@ -27,6 +27,7 @@ from tfpg.report import figures, summaries
 from tfpg.report import gradients as report
 from tfpg.report.progress import Budget
 
+ABREAST = 5  # policies in one figure
 RESULT, PLAN, NUMBERS = "gradients.nc", "plan.json", "numbers.txt"
 # Of an update, by pair: ten epochs of PPO take 10 to 20 µs, TRPO less; and what is compiled for each size, seconds.
 STEP_SECONDS, COMPILE_SECONDS = 20e-6, 6.0
@@ -109,9 +110,18 @@ def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Bu
 
 
 def _panels(found: Sequence[xr.Dataset], directory: Path) -> str:
-    """Several policies beside each other. Returns: the files' names."""
-    _draw({"panels-gradients": lambda: report.agreement(found), "panels-noise-scale": lambda: report.noise_scales(found)}, directory, 0)
-    return f"panels-gradients.png, panels-noise-scale.png in {directory}"
+    """Several policies beside each other, and each preset by itself where together they would be too narrow to read.
+
+    Returns: the files' names."""
+    drawers = {"panels-noise-scale": lambda: report.noise_scales(found)}
+    presets = sorted({str(each.attrs["preset"]) for each in found})
+    if len(found) <= ABREAST or len(presets) == 1:
+        drawers["panels-gradients"] = lambda: report.agreement(found)
+    else:
+        drawers |= {f"panels-gradients-{preset}": functools.partial(
+            report.agreement, [each for each in found if each.attrs["preset"] == preset]) for preset in presets}
+    _draw(drawers, directory, 0)
+    return f"{', '.join(f'{name}.png' for name in sorted(drawers))} in {directory}"
 
 
 def _draw(drawers: dict, directory: Path, env_steps: int) -> None:

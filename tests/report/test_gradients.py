@@ -76,7 +76,7 @@ def test_the_training_batch_and_chance_are_marked():
 
 def test_a_reference_that_is_not_the_truth_is_named():
     said = words(gradients.agreement([made(), made(iteration=300, split_half=(0.5, 0.95, 0.95))]))
-    assert "not the truth: limit (iteration 300), step from many pairs (iteration 150)" in said
+    assert "not the truth: limit (iteration 300), step from many pairs (iteration 150)" in said.replace("\n", " ")
     assert "not the truth" not in words(gradients.agreement([made(split_half=(0.95, 0.95, 0.95))]))
 
 

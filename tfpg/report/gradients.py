@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ def _limits(axes: Axes, low: float, high: float) -> None:
     """All bands, and room above them for the words; ticks end at 1."""
     high = min(high, 1)
     axes.set_ylim(min(low, -0.08 * high) - 0.02 * high, 1.32 * high)
-    axes.set_yticks([tick for tick in MaxNLocator(6).tick_values(*axes.get_ylim()) if axes.get_ylim()[0] <= tick <= 1 + 1e-9])
+    axes.set_yticks([tick for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(*axes.get_ylim()) if axes.get_ylim()[0] <= tick <= 1 + 1e-9])
 
 
 def _sizes(axes: Axes, sizes: np.ndarray) -> None:
@@ -194,4 +195,4 @@ def _warnings(datasets: Sequence[xr.Dataset]) -> list[str]:
                 and not each["trusted"].values[fields.texts(each, "truth").index(truth)]]
         if weak:
             said.append(words if len(weak) == len(datasets) or not all(weak) else f"{words} ({'; '.join(weak)})")
-    return [f"split halves below .9, noisy references and not the truth: {', '.join(said)}"] if said else []
+    return textwrap.wrap(f"split halves below .9, noisy references and not the truth: {', '.join(said)}", 100) if said else []
