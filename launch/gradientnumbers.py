@@ -10,6 +10,7 @@ import xarray as xr
 
 from launch import numbers, tables
 from launch.numbers import interval
+from tfpg.diagnostics.estimates import student
 from tfpg.diagnostics.gradient_quality import fitted_scale
 from tfpg.diagnostics.probe import Probe
 
@@ -33,7 +34,8 @@ def _table(d: xr.Dataset) -> list[str]:
         for j, size in enumerate(d["size"].values):
             if not np.isfinite(d["cosine"].values[i, j]):
                 continue
-            rows.append((kind, f"{int(size):,}", interval(d, "cosine", 3, kind=i, size=j), interval(d, "chance_cosine", 3, kind=i, size=j),
+            cosines = [interval(d, name, 3, kind=i, size=j) for name in ("cosine", "chance_cosine")]
+            rows.append((kind, f"{int(size):,}", *cosines,
                          *(interval(d, "cosine_to", 3, kind=i, size=j, truth=t) for t in range(len(truths)))))
     return [f"  {line}" for line in tables.aligned(rows, left=(0,))]
 
@@ -46,10 +48,19 @@ def _at_training(d: xr.Dataset) -> list[str]:
         j = int(where[0])
         if not np.isfinite(d["cosine"].values[i, j]):
             continue
-        beyond = float(d["cosine_low"][i, j]) > max(float(d["chance_cosine_high"][i, j]), 0)
-        lines.append(f"at the training batch's {pairs:,} pairs two {kind}s have cosine {interval(d, 'cosine', 3, kind=i, size=j)}; with advantages "
-                     f"permuted {interval(d, 'chance_cosine', 3, kind=i, size=j)}: {'above' if beyond else 'not told from'} chance")
+        gap, low, high = _difference(d.isel(kind=i, size=j))
+        verdict = "above" if low > 0 else "below" if high < 0 else "not told from"
+        cosine, chance = (interval(d, name, 3, kind=i, size=j) for name in ("cosine", "chance_cosine"))
+        lines.append(f"at the training batch's {pairs:,} pairs two {kind}s have cosine {cosine}, by chance (advantages permuted) "
+                     f"{chance}: a difference of {gap:.3f} [{low:.3f}, {high:.3f}], {verdict} chance")
     return lines
+
+
+def _difference(d: xr.Dataset) -> tuple[float, float, float]:
+    """Agreement less that by chance, with Student's t interval of two independent jackknives: mean, low, high."""
+    gap, stderr = float(d["cosine"] - d["chance_cosine"]), float(np.hypot(d["cosine_stderr"], d["chance_cosine_stderr"]))
+    found = student(gap, stderr, max(int(d["cosine_count"]) - 1, 1), d["cosine_count"])
+    return float(found.mean), float(found.low), float(found.high)
 
 
 def _scales(d: xr.Dataset) -> list[str]:
@@ -72,7 +83,8 @@ def _references(d: xr.Dataset) -> list[str]:
     lines = []
     for t, truth in enumerate(map(str, d["truth"].values)):
         pairs = int(d.attrs["step_reference_pairs" if truth == "step" else "reference_pairs"])
-        halves = interval(d, "split_half", 3, truth=t) if np.isfinite(d["split_half_low"].values[t]) else f"{float(d['split_half'][t]):.3f}"
+        known = np.isfinite(d["split_half_low"].values[t])  # of two halves alone there is no interval
+        halves = interval(d, "split_half", 3, truth=t) if known else f"{float(d['split_half'][t]):.3f}"
         verdict = "called the truth" if d["trusted"].values[t] else "below .9, so not called the truth"
         lines.append(f"{_TRUTHS[truth]}, {pairs:,} pairs: its halves have cosine {halves}, {verdict}")
     raw, known = float(d["cosine_to_limit"].values[1]), np.isfinite(d["freed_cosine_to_limit"].values[1])
@@ -85,7 +97,7 @@ def _others(d: xr.Dataset) -> list[str]:
     lines = [f"chance for a single cosine of unrelated directions, 1/√P: {d.attrs['chance']:.3f}; {d.attrs['permuted']}"]
     made, refused = np.isfinite(d["accepted"].values), int((d["accepted"].values == 0).sum())
     if refused:
-        lines.append(f"{refused} of {int(made.sum())} steps were refused by the line search; their proposed steps are in the numbers")
+        lines.append(f"{refused} of {int(made.sum())} steps were refused by the line search; the proposed ones stand here")
     if d.attrs.get("left_out"):
         lines.append(f"left out: {d.attrs['left_out']}")
     return lines

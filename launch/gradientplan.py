@@ -33,8 +33,8 @@ class Plan:
             raise UserError(f"what={','.join(self.what)} must name gradient, step, or both once.")
         for name in ("reference_pairs", *(["step_reference_pairs"] if "step" in self.what else [])):
             if getattr(self, name) % (2 * GROUPS):
-                raise UserError(f"{name}={getattr(self, name)} must be a multiple of {2 * GROUPS}: it is cut into {GROUPS} groups "
-                                "and two halves.")
+                raise UserError(f"{name}={getattr(self, name)} must be a multiple of {2 * GROUPS}: it is cut into {GROUPS} "
+                                "groups and two halves.")
 
     def sizes_for(self, training_pairs: int) -> tuple[int, ...]:
         """Sizes of gradient estimates that the reference can judge, the training batch's and those of steps among them."""

@@ -27,6 +27,7 @@ from tfpg.report import figures, summaries
 from tfpg.report import gradients as report
 from tfpg.report.progress import Budget
 
+ABREAST = 5  # policies in one figure
 RESULT, PLAN, NUMBERS = "gradients.nc", "plan.json", "numbers.txt"
 # Of an update, by pair: ten epochs of PPO take 10 to 20 µs, TRPO less; and what is compiled for each size, seconds.
 STEP_SECONDS, COMPILE_SECONDS = 20e-6, 6.0
@@ -68,17 +69,22 @@ def _announced(each: Probe, plan: Plan, directory: Path, pilot) -> tuple[str, in
     if (directory / RESULT).exists():
         return "\n".join([*lines, f"  finished before, read from {RESULT}"]), 0, 0.0
     parts, steps = plan.pairs(training), plan.step_sizes_for(training)
-    lines.append(f"  references of {parts['reference']:,} pairs, {plan.estimates} estimates each of "
-                 f"{', '.join(f'{size:,}' for size in plan.sizes_for(training))} pairs: {parts['reference'] + parts['estimates']:,}")
+    sizes = _listed(plan.sizes_for(training))
+    lines.append(f"  references of {parts['reference']:,} pairs, {plan.estimates} estimates each of {sizes} pairs: "
+                 f"{parts['reference'] + parts['estimates']:,}")
     if steps:
-        lines.append(f"  steps from the same pools of {', '.join(f'{size:,}' for size in steps)} pairs, and from {parts['step reference']:,}"
-                     " more, which are held at once")
+        lines.append(f"  steps from the same pools of {_listed(steps)} pairs, and from {parts['step reference']:,} more, "
+                     "held at once")
     lines += [f"  left out: {words}" for words in plan.dropped(training)]
     if (directory / "parts").exists():
         lines.append("  begun before: what was played is read, not played again")
     pairs = sum(parts.values())
     updates = 2 * plan.estimates * sum(steps) + 2 * parts["step reference"]
     return "\n".join(lines), pairs, pairs / pilot.pairs_per_second + STEP_SECONDS * updates + COMPILE_SECONDS * (len(steps) + 2)
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(f"{size:,}" for size in sizes)
 
 
 def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Budget) -> xr.Dataset:
@@ -109,9 +115,18 @@ def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Bu
 
 
 def _panels(found: Sequence[xr.Dataset], directory: Path) -> str:
-    """Several policies beside each other. Returns: the files' names."""
-    _draw({"panels-gradients": lambda: report.agreement(found), "panels-noise-scale": lambda: report.noise_scales(found)}, directory, 0)
-    return f"panels-gradients.png, panels-noise-scale.png in {directory}"
+    """Several policies beside each other, and each preset by itself where together they would be too narrow to read.
+
+    Returns: the files' names."""
+    drawers = {"panels-noise-scale": lambda: report.noise_scales(found)}
+    presets = sorted({str(each.attrs["preset"]) for each in found})
+    if len(found) <= ABREAST or len(presets) == 1:
+        drawers["panels-gradients"] = lambda: report.agreement(found)
+    else:
+        drawers |= {f"panels-gradients-{preset}": functools.partial(
+            report.agreement, [each for each in found if each.attrs["preset"] == preset]) for preset in presets}
+    _draw(drawers, directory, 0)
+    return f"{', '.join(f'{name}.png' for name in sorted(drawers))} in {directory}"
 
 
 def _draw(drawers: dict, directory: Path, env_steps: int) -> None:
@@ -128,7 +143,7 @@ def _loaded(path: Path) -> xr.Dataset:
     try:
         return results.load(path)
     except UserError as error:
-        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew from what was played.") from error
+        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew.") from error
 
 
 def _directory(output: str | None, path: Path, each: Probe, plan: Plan, count: int) -> Path:

@@ -35,8 +35,8 @@ def define(values: flags.FlagValues) -> None:
     number("step_reference_pairs", "pairs of the step that others are compared with, held in memory", 20)
     whole("seed", 0, "seed of all pools", low=0, high=2**32 - 1, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost, after a first look of 128 episodes", flag_values=values)
-    text("output", None, "directory of the results, which lie in gradients/<iteration>-<scale> below it; default the diagnostics of "
-         "the policy's run, or the current directory for a policy that lies elsewhere", flag_values=values)
+    text("output", None, "directory of the results, which lie in gradients/<iteration>-<scale> below it; default the diagnostics "
+         "of the policy's run, or the current directory for a policy that lies elsewhere", flag_values=values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,7 +50,8 @@ def body(values: flags.FlagValues) -> int:
     plan = _plan(values)
     for path in paths:
         if policies.is_foreign(path):
-            raise UserError(f"{path} was not written by tfpg: gradients need the value net, the normaliser and the optimiser's state.")
+            raise UserError(f"{path} was not written by tfpg: gradients need the value net, the normaliser and the "
+                            "optimiser's state.")
     runtimes = {policies.runtime_of(path) for path in paths}
     if len(runtimes) > 1:
         raise UserError("the policies were trained with different runtime settings, which change every bit: look at them one "

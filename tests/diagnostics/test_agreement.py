@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -115,3 +118,8 @@ def test_predictions_meet_their_limits():
     assert agreement.predicted_to_reference(500, 1500) == pytest.approx(0.5)  # √(500/2000)
     assert agreement.predicted_to_reference(500, 1500, 1500) == pytest.approx(0.5 * np.sqrt(0.5))
     assert agreement.predicted_pairwise(500, np.inf) == 0
+
+
+def test_the_functions_of_arrays_need_no_tensorflow():
+    code = "import sys; from tfpg.diagnostics import agreement, references; print('tensorflow' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).strip() == "False"

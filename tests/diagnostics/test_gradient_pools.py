@@ -107,7 +107,8 @@ def test_gradient_and_step_are_those_of_the_same_pool(probe):
     with pools.Stream(probe, (3, 100, 0), seed=0, envs=pools.FEW_ENVS) as stream:
         pool = gradient_pools._joined(list(stream.take(100)))
     repeater = updates.Repeater(probe)
-    np.testing.assert_allclose(found.gradient[0], updates.surrogate_gradient(probe, repeater.prepare(pool)), rtol=1e-9, atol=1e-12)
+    expected = updates.surrogate_gradient(probe, repeater.prepare(pool))
+    np.testing.assert_allclose(found.gradient[0], expected, rtol=1e-9, atol=1e-12)
     if not isinstance(probe.config.algorithm, Trpo):
         assert (found.accepted == 1).all()
     assert np.linalg.norm(found.step, axis=1).min() > 0

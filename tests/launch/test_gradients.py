@@ -17,7 +17,8 @@ from tests import linear_quadratic as lq
 from tests.launch.grounds import command, stored, trained
 from tfpg.errors import UserError
 
-TINY = ["--scale=smoke", "--sizes=64,256", "--reference_pairs=2560", "--estimates=4", "--step_sizes=640", "--step_reference_pairs=3200"]
+TINY = ["--scale=smoke", "--sizes=64,256", "--reference_pairs=2560", "--estimates=4", "--step_sizes=640",
+        "--step_reference_pairs=3200"]
 
 
 def measure(*arguments):
@@ -62,8 +63,8 @@ def test_the_cost_is_announced_and_the_numbers_are_said(measured):
     _, out = measured
     assert " by the speed of the first look" in out
     assert "references of 2,560 pairs, 4 estimates each of 64, 256 pairs: 3,840" in out
-    for words in ("at the training batch's 256 pairs two gradients have cosine", "gradient noise scale B", "its halves have cosine",
-                  "cosine between the two truths", "stored in"):
+    for words in ("at the training batch's 256 pairs two gradients have cosine", "gradient noise scale B",
+                  "its halves have cosine", "cosine between the two truths", "stored in"):
         assert words in out
     assert "two gradients have cosine" in (measured[0] / FIRST / "numbers.txt").read_text()
 

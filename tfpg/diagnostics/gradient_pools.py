@@ -67,7 +67,8 @@ class Collector:
         self._streams: dict[int, Stream] = {}  # by the number of environments: restarted, never made anew
         self._facts = {
             **{name: value for name, value in probe.provenance().items() if name != "policy"},
-            "settings": probe.metadata["settings"], "learner": digest(np.asarray(probe.phi), *map(np.asarray, probe.policy_slots)),
+            "settings": probe.metadata["settings"],
+            "learner": digest(np.asarray(probe.phi), *map(np.asarray, probe.policy_slots)),
             "schedule": probe.schedule, "seed": seed, "unit": UNIT_PAIRS, "version": VERSION}
 
     def group(self, pairs: int, number: int) -> Group:
@@ -99,9 +100,11 @@ class Collector:
                 stream = self._stream((STEP_REFERENCES, half, number), half)
                 pools.append(self._repeater.prepare(_joined(list(stream.take(half)))))
             whole = Batch(*(np.concatenate(column) for column in zip(*pools, strict=True)))
-            return {"steps": np.stack([direction(self._step(batch, STEP_REFERENCES, pairs, i)) for i, batch in enumerate([whole, *pools])])}
+            made = [self._step(batch, STEP_REFERENCES, pairs, i) for i, batch in enumerate([whole, *pools])]
+            return {"steps": np.stack([direction(each) for each in made])}
 
-        return self._kept({"kind": "step reference", "pairs": pairs}, {"steps": (3, len(self._probe.theta))}, pairs, compute)["steps"]
+        shapes = {"steps": (3, len(self._probe.theta))}
+        return self._kept({"kind": "step reference", "pairs": pairs}, shapes, pairs, compute)["steps"]
 
     def close(self) -> None:
         """Frees the environments."""

@@ -1,9 +1,10 @@
 """How well do so many pairs say where to go? Agreement of gradients and steps with each other and with two truths, as a Dataset.
 
     with Collector(probe, seed=0) as collect:
-        quality(collect, sizes=(2_000, 20_000), estimates=10, reference_pairs=10**6, step_sizes=(2_000,), step_reference_pairs=10**5)
+        quality(probe, collect, sizes=(2_000, 20_000), estimates=10, reference_pairs=10**6,
+                step_sizes=(2_000,), step_reference_pairs=10**5)
 
-Truths: "limit", the estimator's own from very many pairs; "return", Monte-Carlo ∇J; "step", the algorithm's step from many pairs."""
+Truths: "limit", the estimator's own from very many pairs; "return", Monte-Carlo ∇J; "step", the step from many pairs."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ import numpy as np
 import scipy.optimize
 import xarray as xr
 
+from tfpg.config import Trpo
 from tfpg.diagnostics import agreement, references
 from tfpg.diagnostics.estimates import CONFIDENCE, Estimate
 from tfpg.diagnostics.gradient_pools import Collector, Estimates, Group
@@ -78,7 +80,8 @@ def _agreements(made: dict[int, Estimates], truths: dict[str, np.ndarray], kinds
         cosines = [agreement.pairwise(_directed(each)) for row in vectors for each in row]
         towards = [agreement.to_reference(_directed(each), truth) for row in vectors for truth in truths.values() for each in row]
         variables |= _stacked(f"{prefix}cosine", cosines, ("kind", "size"), shape, "estimates")
-        variables |= _stacked(f"{prefix}cosine_to", towards, ("kind", "truth", "size"), (shape[0], len(truths), shape[1]), "estimates")
+        variables |= _stacked(f"{prefix}cosine_to", towards, ("kind", "truth", "size"),
+                              (len(kinds), len(truths), len(made)), "estimates")
     vectors = [[getattr(each, name) for each in made.values()] for name in _fields(kinds, "")]
     variables["norm"] = (("kind", "size", "estimate"), np.linalg.norm(np.array(vectors), axis=-1))
     variables["each_cosine_to"] = (("kind", "truth", "size", "estimate"), np.array(
@@ -113,7 +116,8 @@ def fitted_scale(sizes: np.ndarray, cosines: np.ndarray, stderr: np.ndarray) -> 
     return float(10**scipy.optimize.minimize_scalar(misfit, bounds=(-2, 12), method="bounded").x)
 
 
-def _attributes(probe: Probe, groups: list[Group], estimates: int, reference_pairs: int, step_reference_pairs: int) -> dict[str, Any]:
+def _attributes(probe: Probe, groups: list[Group], estimates: int, reference_pairs: int,
+                step_reference_pairs: int) -> dict[str, Any]:
     size = len(probe.theta)
     return {
         **probe.provenance(), "instrument": "gradients", "parameters": size, "chance": agreement.chance(size),
@@ -121,7 +125,7 @@ def _attributes(probe: Probe, groups: list[Group], estimates: int, reference_pai
         "reference_episodes": sum(group.episodes for group in groups), "reference_groups": len(groups),
         "step_reference_pairs": step_reference_pairs, "estimates": estimates, "confidence": CONFIDENCE, "permuted": PERMUTED,
         "estimator": "gradient of the surrogate at θ_k, GAE of training normalised over the pairs of each estimate",
-        "step_kind": "TRPO's step before its line search" if "trpo" in str(probe.metadata["algorithm"]).lower() else "PPO's update",
+        "step_kind": "TRPO's step before its line search" if isinstance(probe.config.algorithm, Trpo) else "PPO's update",
         "minibatches": "as many an epoch as in training"}
 
 

@@ -80,8 +80,8 @@ class Stream:
         return seeds.environments(self._seed, "pool_environments", self._envs, k, *name)
 
     def take(self, pairs: int) -> Iterator[Trajectory]:
-        """The next `pairs` transitions in parts [B, 1, …] of at most PART_PAIRS; a part ends where an episode does, if one of that
-        length can, and the last one where the pairs do. To be read to its end before the next is asked for."""
+        """The next `pairs` transitions in parts [B, 1, …] of at most PART_PAIRS; a part ends where an episode does, if one of
+        that length can, and the last one where the pairs do. To be read to its end before the next is asked for."""
         while pairs > 0:
             part = self._next(pairs)
             size = min(len(part.rewards), pairs)

@@ -1,7 +1,8 @@
-"""How well do so many pairs say where to go? Functions from stored results of gradient quality to figures; none saves anything."""
+"""How well do so many pairs say where to go? Functions from stored gradient results to figures; none saves anything."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ from tfpg.report.captions import INTERVAL
 
 _DARK, _GREY, _RETURN, _STEP = "0.25", "0.6", "#7b3294", "#1b7837"
 _DASHED, _DOTTED = (0, (5, 2)), (0, (1, 2))
-_TRUTHS = {"limit": (r"cosine to the estimator's limit", _DARK, _DASHED), "return": (r"cosine to Monte-Carlo $\nabla J$", _RETURN, "-."),
+_TRUTHS = {"limit": (r"cosine to the estimator's limit", _DARK, _DASHED),
+           "return": (r"cosine to Monte-Carlo $\nabla J$", _RETURN, "-."),
            "step": ("cosine to the step from many pairs", _STEP, _DASHED)}
 _SHOWN = {"gradient": ("limit", "return"), "step": ("step", "return")}  # the truths that matter to each
 _ROWS = {"gradient": "Policy gradient", "step": "Step of the algorithm"}
@@ -70,8 +72,9 @@ def noise_scales(datasets: Sequence[xr.Dataset], *, title: str | None = None) ->
     sheets.tidy(axes)
     axes.set_xlim(iterations[0] - 0.1 * width, iterations[-1] + 0.1 * width)
     axes.margins(y=0.1)
-    notes = [(f"from {int(datasets[0].attrs['reference_groups'])} groups of each reference, {INTERVAL}s; an arrow: the gradient cannot be "
-              "told from 0, and B only be bounded from below")]
+    groups = int(datasets[0].attrs["reference_groups"])
+    notes = [(f"from {groups} groups of each reference, {INTERVAL}s; an arrow: the gradient cannot be told from 0, and B only be "
+              "bounded from below")]
     return sheets.finish(figure, title or f"Gradient noise scale: {captions.names(datasets)[0] or 'several policies'}", notes)
 
 
@@ -99,10 +102,10 @@ def _panel(axes: Axes, dataset: xr.Dataset, kind: str) -> list[float]:
             ends += _curve(axes, chosen, "cosine_to", colour, line, label, width=1.6)
     if kind == "gradient" and np.isfinite(scale := _best_scale(dataset)[0]):
         between = np.geomspace(sizes[0], sizes[-1], 60)
-        axes.plot(between, between / (between + scale), color=captions.colour(dataset), linewidth=0.9, linestyle=_DOTTED, zorder=2,
-                  label="N / (N + B), B from the reference's groups")
-    axes.text(0.02, 0.97, "\n".join(_said(dataset, kind)), transform=axes.transAxes, va="top", fontsize=sheets.SMALL - 0.5, color=_DARK,
-              zorder=6, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
+        axes.plot(between, between / (between + scale), color=captions.colour(dataset), linewidth=0.9, linestyle=_DOTTED,
+                  zorder=2, label="N / (N + B), B from the reference's groups")
+    axes.text(0.02, 0.97, "\n".join(_said(dataset, kind)), transform=axes.transAxes, va="top", fontsize=sheets.SMALL - 0.5,
+              color=_DARK, zorder=6, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
     return ends
 
 
@@ -115,7 +118,8 @@ def _curve(axes: Axes, dataset: xr.Dataset, name: str, colour: str, line: Any, l
         return []
     sizes = np.asarray(dataset["size"], np.float64)[known]
     axes.fill_between(sizes, low[known], high[known], color=colour, alpha=0.18, linewidth=0, zorder=2)
-    axes.plot(sizes, values[known], color=colour, linestyle=line, linewidth=width, marker=marker, markersize=3.5, zorder=4, label=label)
+    axes.plot(sizes, values[known], color=colour, linestyle=line, linewidth=width, marker=marker, markersize=3.5, zorder=4,
+              label=label)
     return [float(np.nanmin(low[known], initial=0)), float(np.nanmax(high[known], initial=0))]
 
 
@@ -134,7 +138,8 @@ def _limits(axes: Axes, low: float, high: float) -> None:
     """All bands, and room above them for the words; ticks end at 1."""
     high = min(high, 1)
     axes.set_ylim(min(low, -0.08 * high) - 0.02 * high, 1.32 * high)
-    axes.set_yticks([tick for tick in MaxNLocator(6).tick_values(*axes.get_ylim()) if axes.get_ylim()[0] <= tick <= 1 + 1e-9])
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(*axes.get_ylim())
+    axes.set_yticks([tick for tick in ticks if axes.get_ylim()[0] <= tick <= min(1, axes.get_ylim()[1]) + 1e-9])
 
 
 def _sizes(axes: Axes, sizes: np.ndarray) -> None:
@@ -162,7 +167,8 @@ def _scale(axes: Axes, dataset: xr.Dataset, shift: float, label: str) -> None:
     scale, low, high = _best_scale(dataset)
     x, colour = fields.scalar(dataset, "iteration") + shift, captions.colour(dataset)
     if np.isfinite(high):
-        axes.errorbar(x, scale, yerr=[[scale - max(low, 1e-3)], [high - scale]], color=colour, marker="o", markersize=5, capsize=3, label=label)
+        axes.errorbar(x, scale, yerr=[[scale - max(low, 1e-3)], [high - scale]], color=colour, marker="o", markersize=5,
+                      capsize=3, label=label)
     elif np.isfinite(low):
         axes.plot(x, low, color=colour, marker="_", markersize=10, linestyle="none", label=label)
         axes.annotate("", (x, 3 * low), (x, low), arrowprops={"arrowstyle": "->", "color": colour})
@@ -173,8 +179,8 @@ def _notes(datasets: Sequence[xr.Dataset]) -> list[str]:
     first = datasets[0]
     counts = sorted({int(each.attrs["estimates"]) for each in datasets})
     pairs = sorted({int(each.attrs["reference_pairs"]) for each in datasets})
-    notes = [(f"{sheets.joined([str(c) for c in counts])} independent estimates of each size, disjoint pools of whole episodes; limit and "
-              rf"$\nabla J$ from {sheets.joined([f'{p:,}' for p in pairs])} other pairs")]
+    notes = [(f"{sheets.joined([str(c) for c in counts])} independent estimates of each size, disjoint pools of whole episodes; "
+              rf"limit and $\nabla J$ from {sheets.joined([f'{p:,}' for p in pairs])} other pairs")]
     if any("step" in fields.texts(each, "kind") for each in datasets):
         kinds = sheets.joined(sorted({str(each.attrs["step_kind"]) for each in datasets}))
         steps = sorted({int(each.attrs["step_reference_pairs"]) for each in datasets} - {0})
@@ -194,4 +200,4 @@ def _warnings(datasets: Sequence[xr.Dataset]) -> list[str]:
                 and not each["trusted"].values[fields.texts(each, "truth").index(truth)]]
         if weak:
             said.append(words if len(weak) == len(datasets) or not all(weak) else f"{words} ({'; '.join(weak)})")
-    return [f"split halves below .9, noisy references and not the truth: {', '.join(said)}"] if said else []
+    return textwrap.wrap(f"split halves below .9, noisy references and not the truth: {', '.join(said)}", 100) if said else []
