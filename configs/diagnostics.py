@@ -39,3 +39,50 @@ LANDSCAPES = {
         slice_extent=(-1, 3), slice_pairs=1_000_000, directions=16, end_pairs=10_000_000,
         update_pairs=("stored", "1000000"), heldout_pairs=100_000, repeats=256, repeat_episodes=32),
 }
+
+
+class Gradients(NamedTuple):
+    """Budgets of launch.gradients, in pairs."""
+
+    sizes: tuple[int, ...]  # of an estimate of the gradient; the training batch's is added
+    reference_pairs: int  # of both truths; sizes above a fifth of them are dropped
+    estimates: int  # of each size
+    step_sizes: tuple[int, ...]  # of an estimate of the step; at least 640
+    step_reference_pairs: int  # held at once: a million of Hopper take 2.5 GB
+
+
+GRADIENTS = {
+    # a minute and a half a policy on two cores, start-up included
+    "smoke": Gradients(sizes=(200, 640, 2_048), reference_pairs=20_480, estimates=10, step_sizes=(640, 2_048),
+                       step_reference_pairs=10_240),
+    # some four minutes a policy on two cores
+    "small": Gradients(sizes=(200, 640, 2_048, 6_400, 20_000, 64_000), reference_pairs=1_000_000, estimates=10,
+                       step_sizes=(640, 2_048, 6_400, 20_000, 64_000), step_reference_pairs=320_000),
+    # half an hour a policy on two cores, 3 GB for the steps
+    "paper": Gradients(sizes=(100, 320, 1_000, 2_048, 10_000, 32_000, 100_000, 320_000, 1_000_000), reference_pairs=10_000_000,
+                       estimates=10, step_sizes=(640, 2_048, 10_000, 32_000, 100_000, 200_000), step_reference_pairs=1_000_000),
+}
+
+
+class Values(NamedTuple):
+    """Budgets of launch.values; pairs are real ones, episodes at their end played on until they are over."""
+
+    repeats: int  # value updates repeated from φ_k, each judged on as many held-out pairs as it was made from
+    fit_pairs: int  # whole episodes that V* is fitted to; published with 5·10⁶
+    check_pairs: int  # whole episodes that V*'s explained variance is measured on
+    sizes: tuple[int, ...]  # pairs of a gradient estimate, ascending
+    estimates: int  # of each size, from disjoint episodes
+    reference_pairs: int  # of the gradient that they are compared with, at least five times the largest size
+
+
+VALUES = {
+    # less than a minute on two cores, start-up included
+    "smoke": Values(
+        repeats=4, fit_pairs=50_000, check_pairs=20_000, sizes=(500, 1_000, 2_000), estimates=5, reference_pairs=20_000),
+    "small": Values(
+        repeats=16, fit_pairs=500_000, check_pairs=200_000, sizes=(500, 1_000, 2_000, 5_000, 10_000), estimates=10,
+        reference_pairs=500_000),
+    "paper": Values(
+        repeats=64, fit_pairs=5_000_000, check_pairs=1_000_000, sizes=(500, 1_000, 2_000, 5_000, 10_000), estimates=10,
+        reference_pairs=5_000_000),
+}

@@ -5,6 +5,7 @@ Shared by every launcher that looks at a policy. Nothing here imports TensorFlow
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfpg import run_directory, settings, storage, sums
@@ -61,6 +62,18 @@ def output(given: str | None, policy: Path) -> Path:
     if policy.parent.name == "policies" and (run / "config.json").exists():
         return run_directory.RunDirectory(run).diagnostics
     return Path.cwd()
+
+
+def check_apart(paths: Sequence[Path], directories: Sequence[Path]) -> None:
+    """Errors: UserError where two policies would share a directory."""
+    taken: dict[Path, Path] = {}
+    for path, directory in zip(paths, directories, strict=True):
+        if path in taken.values():
+            raise UserError(f"policy={path} is given twice.")
+        if directory in taken:
+            raise UserError(f"{taken[directory]} and {path} would both be stored in {directory}: look at them one command each, "
+                            "with --output.")
+        taken[directory] = path
 
 
 def _choose(policies: Path) -> str:

@@ -36,7 +36,7 @@ def run(paths: Sequence[Path], plan: Plan, surfaces: tuple[str, ...] | None, *, 
     Args: foreign: how policies of other code are read. Returns: the exit code."""
     subjects = [_subject(path, foreign) for path in paths]
     directories = [_directory(output, path, subject, plan, len(paths)) for path, subject in zip(paths, subjects, strict=True)]
-    _check_apart(paths, directories)
+    policies.check_apart(paths, directories)
     plans = [_plan_of(subject, plan, directory) for subject, directory in zip(subjects, directories, strict=True)]
     surveys = []
     for subject, own, directory in zip(subjects, plans, directories, strict=True):
@@ -104,18 +104,6 @@ def _directory(output: str | None, path: Path, subject: Subject, plan: Plan, cou
     if isinstance(subject, Probe):
         name = f"{subject.metadata['preset']}-{subject.task.id}-{subject.metadata['seed']}-{name}"
     return given / re.sub(r"[^\w.-]+", "-", name)
-
-
-def _check_apart(paths: Sequence[Path], directories: Sequence[Path]) -> None:
-    """Errors: UserError where two policies would share a directory."""
-    taken: dict[Path, Path] = {}
-    for path, directory in zip(paths, directories, strict=True):
-        if path in taken.values():
-            raise UserError(f"policy={path} is given twice.")
-        if directory in taken:
-            raise UserError(f"{taken[directory]} and {path} would both be stored in {directory}: look at them one command each, "
-                            "with --output.")
-        taken[directory] = path
 
 
 def _plan_of(subject: Subject, plan: Plan, directory: Path) -> Plan:

@@ -41,3 +41,23 @@ def mean_return(w, b, std):
         second = gain**2 * second + 2 * gain * B * b * mean + B**2 * (b**2 + std**2) + NOISE**2
         mean = gain * mean + B * b
     return total
+
+
+def values(w, b, std, gamma):
+    """V(s, t) = p_t s² + q_t s + r_t, the discounted return that is left at step t, by the recursion from the end. With
+    g = A + B w and s' = g s + B b + B σ ε + NOISE ξ:
+
+        p_t = −(1 + C w²) + γ p' g²
+        q_t = −2 C w b + γ (2 p' g B b + q' g)
+        r_t = −C (b² + σ²) + γ (p' (B² (b² + σ²) + NOISE²) + q' B b + r')
+
+    Returns: [HORIZON, 3] float64, NumPy."""
+    gain, after, found = A + B * w, np.zeros(3), []
+    for _ in range(HORIZON):
+        p, q, r = after
+        after = np.array([
+            -(1 + C * w**2) + gamma * p * gain**2,
+            -2 * C * w * b + gamma * (2 * p * gain * B * b + q * gain),
+            -C * (b**2 + std**2) + gamma * (p * (B**2 * (b**2 + std**2) + NOISE**2) + q * B * b + r)])
+        found.append(after)
+    return np.array(found[::-1])

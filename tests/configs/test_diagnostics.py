@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from launch.commandline import configuration
+from launch.valueplan import Plan
 
 SCALES = configuration("diagnostics").LANDSCAPES
 
@@ -42,3 +43,44 @@ def test_every_scale_can_show_what_it_is_for(name):
 def test_a_larger_scale_has_the_larger_budget(field):
     budgets = [getattr(SCALES[name], field) for name in ("smoke", "small", "paper")]
     assert budgets == sorted(budgets) and budgets[0] < budgets[-1]
+
+
+GRADIENTS = configuration("diagnostics").GRADIENTS
+
+
+def test_gradient_scales_have_their_table():
+    assert list(GRADIENTS) == ["smoke", "small", "paper"]
+    assert GRADIENTS["paper"].sizes[0] == 100 and GRADIENTS["paper"].sizes[-1] == 1_000_000
+    assert GRADIENTS["paper"].reference_pairs == 10_000_000
+    for scale in GRADIENTS.values():
+        assert scale.estimates == 10 and 2_048 in scale.sizes and 2_048 in scale.step_sizes
+        assert min(scale.step_sizes) >= 640  # PPO's minibatches
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradient_scales_ask_for_no_size_that_their_reference_cannot_judge(name):
+    scale = GRADIENTS[name]
+    assert max(scale.sizes) <= scale.reference_pairs // 5 and max(scale.step_sizes) <= scale.step_reference_pairs // 5
+    assert list(scale.sizes) == sorted(set(scale.sizes)) and set(scale.step_sizes[:2]) <= set(scale.sizes) | {640}
+
+
+VALUES = configuration("diagnostics").VALUES
+
+
+def test_values_at_paper_are_those_of_the_experiments():
+    paper = VALUES["paper"]
+    assert list(VALUES) == list(SCALES) and paper.fit_pairs >= 5_000_000 and paper.estimates == 10
+    assert max(paper.sizes) == 10_000 and 1_000_000 <= paper.reference_pairs <= 10_000_000
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_scale_of_values_can_be_planned(name):
+    scale = VALUES[name]
+    assert Plan(scale=name, seed=0, **scale._asdict()).tasks(2048)["predictions"] == 2 * 2048 * scale.repeats
+    assert scale.estimates >= 3 and scale.repeats >= 2 and 2_000 in scale.sizes
+
+
+@pytest.mark.parametrize("field", ["repeats", "fit_pairs", "check_pairs", "reference_pairs"])
+def test_a_larger_scale_of_values_has_the_larger_budget(field):
+    budgets = [getattr(VALUES[name], field) for name in ("smoke", "small", "paper")]
+    assert budgets == sorted(set(budgets))

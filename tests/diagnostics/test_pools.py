@@ -197,6 +197,36 @@ def test_align_goes_to_the_next_start(probe_of):
     assert whole.obs[0, 0, 0] not in after.obs
 
 
+def test_the_rest_is_what_was_cut_off_the_last_episode(probe_of):
+    with pools.Stream(probe_of(lq.TASK), 2, seed=3, envs=pools.FEW_ENVS) as stream:
+        begun = joined(list(stream.take(19)))  # 8 steps an episode: two, and three of the third
+        rest = stream.rest()
+        assert len(stream.rest().rewards) == 0
+        after = joined(list(stream.take(8)))
+    assert_equal(joined([begun, rest, after]), pools.draw(probe_of(lq.TASK), 32, 2, seed=3))
+
+
+def test_a_stream_restarted_is_the_stream_with_that_number(probe_of):
+    probed = probe_of(lq.TASK)
+    with pools.Stream(probed, 2, seed=3, envs=pools.FEW_ENVS) as stream:
+        for number in (5, (5, 0, 1), 2, 2):
+            list(stream.take(13))
+            stream.restart(number)
+            again = joined(list(stream.take(100)))
+            with pools.Stream(probed, number, seed=3, envs=pools.FEW_ENVS) as other:
+                assert_equal(again, joined(list(other.take(100))))
+
+
+def test_streams_named_by_several_numbers_are_streams_by_themselves(probe_of):
+    names = [3, (3, 0), (3, 1), (3, 0, 0), (3, 640, 0), (3, 640, 1)]
+    drawn = []
+    for name in names:
+        with pools.Stream(probe_of(lq.TASK), name, seed=3, envs=pools.FEW_ENVS) as stream:
+            drawn.append(joined(list(stream.take(50))))
+    assert len(np.unique(np.concatenate([pool.obs for pool in drawn]))) == 50 * len(names)
+    assert len(np.unique(np.concatenate([pool.actions for pool in drawn]))) == 50 * len(names)
+
+
 def test_a_long_streams_memory_does_not_grow_with_its_pairs(probe_of, monkeypatch):
     monkeypatch.setattr(pools, "PART_PAIRS", 2_000)
     peaks = []

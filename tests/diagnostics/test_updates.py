@@ -227,7 +227,7 @@ def test_every_kind_of_run_can_be_repeated_from_a_pool(name, probe_of, repeater_
 def test_the_gradient_is_the_slope_of_the_surrogate_in_every_direction(name, probe_of, monkeypatch):
     monkeypatch.setattr(updates, "CHUNK", 100)  # 256 = 100 + 100 + 56
     probe = probe_of(name)
-    pi, batch = updates._networks(probe).policy, probe.batch
+    pi, batch = updates.networks_of(probe).policy, probe.batch
     theta, obs = probe.theta.astype(np.float64), tf.constant(batch.obs, tf.float64)
     actions = batch.actions if probe.task.discrete else batch.actions.astype(np.float64)
     advantages = normalised(tf.constant(batch.advantages, tf.float64), "batch")

@@ -12,17 +12,7 @@ from hypothesis import strategies as st
 
 from tests.report.records import EPOCHS, PPO, TRPO, N, T, iteration, small, trust_region
 from tfpg.errors import UserError
-from tfpg.report.metrics import (
-    as_line,
-    curves,
-    epoch_curves,
-    explained_variance,
-    final_scores,
-    heldout,
-    metrics,
-    read,
-    relative_error,
-)
+from tfpg.report.metrics import as_line, curves, epoch_curves, final_scores, heldout, metrics, read
 from tfpg.settings import replace
 
 BOTH = pytest.mark.parametrize("config", [small(TRPO), small(PPO)], ids=["trpo", "ppo"])
@@ -112,34 +102,6 @@ def test_return_is_absent_where_no_episode_ended():
 
 def test_std_is_absent_for_discrete_actions():
     assert "policy/std" not in metrics(iteration(TRPO, std=np.nan), small(TRPO))
-
-
-def test_explained_variance_divides_by_the_variance_of_the_targets():
-    # V is half the target: 1 − Var(t/2)/Var(t) = 3/4. Swapped, 1 − Var(t/2)/Var(t/2) = 0.
-    targets = np.asarray([2.0, 4.0, 6.0, 8.0])
-    assert explained_variance(values=targets / 2, targets=targets) == pytest.approx(0.75)
-
-
-def test_explained_variance_of_a_constant_is_zero_and_of_the_truth_one():
-    targets = np.asarray([1.0, 2.0, 5.0])
-    assert explained_variance(values=np.full(3, 7.0), targets=targets) == pytest.approx(0)
-    assert explained_variance(values=targets, targets=targets) == 1
-
-
-def test_explained_variance_of_equal_targets_is_nan():
-    assert math.isnan(explained_variance(values=[1.0, 2.0], targets=[3.0, 3.0]))
-
-
-def test_explained_variance_takes_no_positional_arguments():
-    with pytest.raises(TypeError):
-        explained_variance([1.0], [2.0])
-
-
-def test_relative_error_floors_targets_at_one_percent_of_their_rms():
-    # RMS of (√2, 0) is 1, the floor .01: errors .5/√2 and .02/.01 = 2; one target of two is floored.
-    error = relative_error(values=[math.sqrt(2) + 0.5, 0.02], targets=[math.sqrt(2), 0.0])
-    assert error.mean == pytest.approx((0.5 / math.sqrt(2) + 2) / 2)
-    assert error.floored == 0.5
 
 
 def test_relative_error_is_of_the_value_net_after_its_update_against_the_gae_target():

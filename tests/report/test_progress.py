@@ -155,6 +155,12 @@ def test_the_bar_of_a_budget_never_breaks_the_line(width):
             "40/40 episodes, 00:00 left, 6,000 pairs/s, concentration of ppo on Hopper-v5, seed 0, iteration 150")
 
 
+def test_a_budget_may_count_something_else():
+    with terminal(200) as (stream, sent), Budget(40, unit="pairs", stream=stream) as budget:
+        budget.advance(40, 40, 0.5)
+    assert "40/40 pairs, 00:00 left, 80 pairs/s" in sent()
+
+
 def test_what_is_said_aside_stands_on_lines_of_its_own():
     with terminal(100) as (stream, sent), Budget(2, stream=stream) as budget:
         budget.begin("return")

@@ -5,7 +5,11 @@ Never the first steps of many fresh environments: 2048 pairs of 32 would be 64 e
 
     draw(probe, 20_000, 0, seed=0)              one Trajectory
     with Stream(probe, 2, seed=0) as stream:
-        for part in stream.take(10**7): …       the same, a part at a time: memory does not grow with the pairs"""
+        for part in stream.take(10**7): …       the same, a part at a time: memory does not grow with the pairs
+
+Streams that are spoken for; a tuple such as (3, 2048, 0) is a stream by itself:
+    0 held-out pairs            2 gradient references       5 step references                  1000… repeated updates
+    1 recomputed steps          3 gradient estimates        10 … 19 value prediction"""
 
 from __future__ import annotations
 
@@ -38,11 +42,11 @@ def draw(probe: Probe, pairs: int, stream: int, *, seed: int, threads: int = 2) 
 
 def draw_many(probe: Probe, pairs: int, streams: Sequence[int], *, seed: int, threads: int = 2) -> list[Trajectory]:
     """One pool a stream, many played at once. A pool does not depend on those beside it. Args: as of `draw`."""
-    envs = MANY_ENVS if pairs >= MANY_PAIRS else FEW_ENVS
+    envs = environments_for(pairs)
     together = max(1, SLOTS // envs)
     pools: list[Trajectory] = []
-    for first in range(0, len(streams), together):
-        pools += _drawn(probe, pairs, streams[first:first + together], envs, seed, threads)
+    for begin in range(0, len(streams), together):
+        pools += _drawn(probe, pairs, streams[begin:begin + together], envs, seed, threads)
     return pools
 
 
@@ -75,6 +79,11 @@ def first(trajectory: Trajectory, pairs: int) -> Trajectory:
     return Trajectory(*(column[:pairs] for column in trajectory))
 
 
+def environments_for(pairs: int) -> int:
+    """How many a pool of so many pairs is played in."""
+    return MANY_ENVS if pairs >= MANY_PAIRS else FEW_ENVS
+
+
 class Stream:
     """Whole episodes of π_θk without end, in order of their starts, read onwards.
 
@@ -82,20 +91,29 @@ class Stream:
         number. seed: the instrument's. envs: environments it is played in: part of its identity.
     To be closed, or used in a `with`. Errors: as of tfpg.envs.episodes."""
 
-    def __init__(self, probe: Probe, number: int, *, seed: int, threads: int = 2, envs: int = SLOTS):
-        k = probe.iteration
-        self._probe, self._envs, self._first, self._rounds = probe, envs, 0, 1
-        self._sampler = EpisodeSampler(probe.task, seeds.environments(seed, "pool_environments", envs, k, number),
-                                       threads=threads, patience=probe.patience)
-        self._noise = [int(word) for word in seeds.words(seed, "pool_noise", k, number)]
+    def __init__(self, probe: Probe, number: int | tuple[int, ...], *, seed: int, threads: int = 2, envs: int = SLOTS):
+        self._probe, self._envs, self._seed = probe, envs, seed
         self._max_steps = LIMIT if probe.task.time_limit is None else None
+        self._sampler = EpisodeSampler(probe.task, self._named(number), threads=threads, patience=probe.patience)
+
+    def restart(self, number: int | tuple[int, ...]) -> None:
+        """From here on it is the stream with another number, or the same one from its beginning; what is compiled stays."""
+        self._sampler.renew(self._named(number))
+
+    def _named(self, number: int | tuple[int, ...]) -> list[int]:
+        """Sets everything that a stream's number decides. Returns: the seeds of its environments."""
+        k, name = self._probe.iteration, (number,) if isinstance(number, int) else tuple(number)
+        self._noise = [int(word) for word in seeds.words(self._seed, "pool_noise", k, *name)]
+        self._first = 0  # episode to be played next
+        self._round: int | None = None  # pairs of an episode of each environment, as last seen
         self._left: Trajectory | None = None  # played, and not read yet
+        return seeds.environments(self._seed, "pool_environments", self._envs, k, *name)
 
     def take(self, pairs: int) -> Iterator[Trajectory]:
-        """The next `pairs` transitions in parts [B, 1, …] of at most PART_PAIRS; a part ends where an episode does, if one of that
-        length can, and the last one where the pairs do. To be read to its end before the next is asked for."""
+        """The next `pairs` transitions in parts [B, 1, …] of at most PART_PAIRS; a part ends where an episode does, if one of
+        that length can, and the last one where the pairs do. To be read to its end before the next is asked for."""
         while pairs > 0:
-            part = self._next()
+            part = self._next(pairs)
             size = min(len(part.rewards), pairs)
             if size > PART_PAIRS:
                 ended = np.flatnonzero((part.terminated | part.truncated)[:PART_PAIRS])
@@ -106,11 +124,16 @@ class Stream:
 
     def align(self) -> None:
         """Goes on to the start of the next episode, where the last pairs ended within one."""
-        part = self._next()
-        while part.episode_step[0, 0] > 0:
-            starts = np.flatnonzero(part.episode_step[:, 0] == 0)
-            self._left = Trajectory(*(column[starts[0]:] for column in part)) if starts.size else None
-            part = self._next()
+        self.rest()
+
+    def rest(self) -> Trajectory:
+        """What the last pairs cut off of their last episode, [B, 1, …]; nothing, B = 0, where they ended with one."""
+        # Whole episodes are played: the rest of one stands wholly before the next one's start.
+        part = self._left if self._left is not None else self._next(1)
+        starts = np.flatnonzero(part.episode_step[:, 0] == 0)
+        size = int(starts[0]) if starts.size else len(part.rewards)
+        self._left = Trajectory(*(column[size:] for column in part))
+        return Trajectory(*(column[:size] for column in part))
 
     def close(self) -> None:
         """Frees the environments."""
@@ -122,16 +145,16 @@ class Stream:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _next(self) -> Trajectory:
+    def _next(self, wanted: int) -> Trajectory:
         """What is played and not read, or the next episodes. How many at a time changes no result."""
         if self._left is None or not len(self._left.rewards):
-            probe, episodes = self._probe, self._envs * self._rounds
-            part, = self._sampler.collect(probe.act, episodes, self._noise, np.asarray(probe.theta)[np.newaxis],
-                                          first_episode=self._first, max_steps=self._max_steps, noise_kind=probe.noise_kind)
-            self._first += episodes
-            self._left = _ended(part, self._max_steps)
+            probe = self._probe
             # Several rounds at once leave fewer environments idle at their end; short episodes would make tiny parts.
-            self._rounds = max(1, 2 * PART_PAIRS * self._rounds // len(part.rewards))
+            rounds = 1 if self._round is None else max(1, min(2 * PART_PAIRS // self._round, -(-wanted // self._round)))
+            part, = self._sampler.collect(probe.act, rounds * self._envs, self._noise, np.asarray(probe.theta)[np.newaxis],
+                                          first_episode=self._first, max_steps=self._max_steps, noise_kind=probe.noise_kind)
+            self._first += rounds * self._envs
+            self._left, self._round = _ended(part, self._max_steps), -(-len(part.rewards) // rounds)
         return self._left
 
 

@@ -95,7 +95,7 @@ class Repeater:
         if minibatches not in MINIBATCHES:
             raise UserError(f"minibatches={minibatches} is not known: {nearest(minibatches, MINIBATCHES)}")
         self._probe, self._minibatches = probe, minibatches
-        self._networks = _networks(probe)
+        self._networks = networks_of(probe)
         self._compiled: dict[Trpo | Ppo, Callable] = {}
         self._prepare = tf.function(self._prepared, autograph=False)
 
@@ -105,9 +105,11 @@ class Repeater:
         Args: trajectory: raw, [T, N, …]; or a pool [B, 1, …], episode after episode, the last one cut and bootstrapped.
         Where PPO's minibatches do not divide B, each epoch leaves out the last B mod M pairs of its own permutation.
         Errors: UserError for too few pairs; RunError naming the cause where something is not finite."""
-        probe = self._probe
-        batch = self.prepare(trajectory)
-        pairs = len(batch.advantages)
+        return self.update(self.prepare(trajectory), stream)
+
+    def update(self, batch: Batch, stream: np.random.Generator) -> Repeated:
+        """The same from a batch that `prepare` made, its advantages changed perhaps. Args, errors: as of the call."""
+        probe, pairs = self._probe, len(batch.advantages)
         algorithm = self._algorithm(pairs)
         draws = tf.constant(steps.draws(algorithm, pairs, stream))
         plan = {name: tf.constant(number, tf.float32) for name, number in probe.schedule.items()}
@@ -172,7 +174,7 @@ def surrogate_gradient(probe: Probe, batch: Batch) -> np.ndarray:
 
     Â is standardised over the batch; no entropy term. Clipping changes nothing here: ρ = 1 lies inside 1 ± ε.
     Args: batch: as of Repeater.prepare or probe.batch. Returns: [P] float64."""
-    pi, theta = _networks(probe).policy, tf.constant(probe.theta, tf.float64)
+    pi, theta = networks_of(probe).policy, tf.constant(probe.theta, tf.float64)
     advantages = normalised(tf.constant(batch.advantages, tf.float64), "batch").numpy()
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -196,7 +198,7 @@ def _stored(probe: Probe, kind: str, theta: Tensor) -> Step:
     return Step(kind, len(probe.batch.advantages), probe.theta, theta, moved or isinstance(probe.config.algorithm, Ppo))
 
 
-def _networks(probe: Probe) -> Networks:
+def networks_of(probe: Probe) -> Networks:
     """π and V as functions of normalised observations, compiled into a program of their own rather than called by endpoint."""
     config = probe.config
     nets = networks(probe.task, algorithm=config.algorithm, value=config.value, network=config.network,

@@ -8,16 +8,15 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tfpg import storage
 from tfpg.config import Config, Ppo
-from tfpg.types import QUANTILES, Iteration, PpoUpdate, Tensor, TrpoUpdate, TrustRegion
+from tfpg.numerics.errors import explained_variance, relative_error
+from tfpg.types import QUANTILES, Iteration, PpoUpdate, TrpoUpdate, TrustRegion
 
-# |target| is not taken below this share of its root mean square: relative errors of targets near 0 have no mean.
-MRE_FLOOR = 0.01
 # Episodes of this many last iterations make the final score (the authors' statistic).
 FINAL_ITERATIONS = 5
 # PPO's values after each epoch: fields of its update.
@@ -25,13 +24,6 @@ EPOCH_CURVES = ("surrogate", "mean_kl", "max_kl", "max_ratio", "min_ratio", "mea
                 "without_gradient", "entropy")
 # What a trust region has besides its means and ends stands in metrics.jsonl alone: TensorBoard shows few curves.
 _DETAILS = ("quantile", "mean_reverse_kl", "mean_ratio_distance", "stderr", "pairs", "episodes")
-
-
-class RelativeError(NamedTuple):
-    """Mean relative error, and the share of targets that were floored."""
-
-    mean: float
-    floored: float
 
 
 def metrics(iteration: Iteration, config: Config) -> dict[str, float]:
@@ -109,28 +101,6 @@ def final_scores(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
         episodes, total = 1, ended[-1]["rollout/return"]
     return {"final/return": total / episodes if episodes else math.nan,
             "final/best_return": max((row["rollout/return"] for row in ended), default=math.nan)}
-
-
-def explained_variance(*, values: Tensor, targets: Tensor) -> float:
-    """1 − Var(target − V) / Var(target): 1 is perfect, 0 as good as a constant; nan where the targets are all equal.
-
-    Named arguments only: swapped they divide by Var(V), and a critic that has learnt nothing looks well or absurd."""
-    values, targets = np.asarray(values, np.float64), np.asarray(targets, np.float64)
-    spread = targets.var()
-    return float(1 - (targets - values).var() / spread) if spread > 0 else math.nan
-
-
-def relative_error(*, values: Tensor, targets: Tensor) -> RelativeError:
-    """Mean of |V − target| / |target|, |target| floored at 1 % of its root mean square.
-
-    Errors relative to targets that are all 0 are nan."""
-    values, targets = np.asarray(values, np.float64), np.asarray(targets, np.float64)
-    floor = MRE_FLOOR * np.sqrt(np.mean(targets**2)) if targets.size else 0.0
-    if not floor > 0:
-        return RelativeError(math.nan, math.nan)
-    size = np.abs(targets)
-    errors = np.abs(values - targets) / np.maximum(size, floor)
-    return RelativeError(mean=float(np.mean(errors)), floored=float(np.mean(size < floor)))
 
 
 def _rollout(iteration: Iteration) -> dict[str, float]:

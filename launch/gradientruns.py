@@ -1,0 +1,166 @@
+"""How are gradients of several policies measured? Announce the cost, measure, store, draw, say what was found.
+
+Everything that is finished is a file: the same command again reads it, and goes on where it was."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from launch import firstlook, gradientnumbers, numbers, policies, surveyplan
+from launch.announcing import duration
+from launch.commandline import say
+from launch.gradientplan import Plan, as_facts
+from tfpg import storage
+from tfpg.config import Runtime
+from tfpg.diagnostics import probe, results
+from tfpg.diagnostics.gradient_pools import Collector
+from tfpg.diagnostics.gradient_quality import quality
+from tfpg.diagnostics.parts import Parts
+from tfpg.diagnostics.probe import Probe
+from tfpg.errors import UserError
+from tfpg.report import figures, summaries
+from tfpg.report import gradients as report
+from tfpg.report.progress import Budget
+
+ABREAST = 5  # policies in one figure
+RESULT, PLAN, NUMBERS = "gradients.nc", "plan.json", "numbers.txt"
+# Of an update, by pair: ten epochs of PPO take 10 to 20 µs, TRPO less; and what is compiled for each size, seconds.
+STEP_SECONDS, COMPILE_SECONDS = 20e-6, 6.0
+
+
+def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | None, dry_run: bool) -> int:
+    """All policies, one after the other; every policy's input is checked before the first is measured. Returns: the exit code."""
+    probes = [probe.load(path) for path in paths]
+    directories = [_directory(output, path, each, plan, len(paths)) for path, each in zip(paths, probes, strict=True)]
+    policies.check_apart(paths, directories)
+    for directory in directories:
+        _check_plan(directory, plan)
+    pairs, seconds = 0, 0.0
+    for each, directory in zip(probes, directories, strict=True):
+        if not (directory / firstlook.PILOT).exists():
+            say(f"first look at {each.path} …")
+        pilot = firstlook.look(each, plan, directory, runtime.env_threads)
+        lines, more, longer = _announced(each, plan, directory, pilot)
+        say(lines)
+        pairs, seconds = pairs + more, seconds + longer
+    if pairs:
+        say(f"about {pairs:,} pairs, {duration(seconds)} by the speed of the first look")
+    if dry_run:
+        return 0
+    with Budget(pairs, unit="pairs") as budget:
+        found = [_measured(each, plan, directory, runtime.env_threads, budget)
+                 for each, directory in zip(probes, directories, strict=True)]
+    if len(found) > 1:
+        say(f"panels of all policies: {_panels(found, directories[0].parent)}")
+    return 0
+
+
+def _announced(each: Probe, plan: Plan, directory: Path, pilot) -> tuple[str, int, float]:
+    """What one policy takes: lines, pairs, seconds."""
+    training = len(each.batch.advantages)
+    lines = [numbers.title(each),
+             (f"  first look: return {pilot.mean_return:,.1f}, standard deviation {pilot.std:,.1f}, length "
+              f"{pilot.mean_length:,.0f} ± {pilot.length_stderr:,.0f}, {pilot.episodes} episodes")]
+    if (directory / RESULT).exists():
+        return "\n".join([*lines, f"  finished before, read from {RESULT}"]), 0, 0.0
+    parts, steps = plan.pairs(training), plan.step_sizes_for(training)
+    sizes = _listed(plan.sizes_for(training))
+    lines.append(f"  references of {parts['reference']:,} pairs, {plan.estimates} estimates each of {sizes} pairs: "
+                 f"{parts['reference'] + parts['estimates']:,}")
+    if steps:
+        lines.append(f"  steps from the same pools of {_listed(steps)} pairs, and from {parts['step reference']:,} more, "
+                     "held at once")
+    lines += [f"  left out: {words}" for words in plan.dropped(training)]
+    if (directory / "parts").exists():
+        lines.append("  begun before: what was played is read, not played again")
+    pairs = sum(parts.values())
+    updates = 2 * plan.estimates * sum(steps) + 2 * parts["step reference"]
+    return "\n".join(lines), pairs, pairs / pilot.pairs_per_second + STEP_SECONDS * updates + COMPILE_SECONDS * (len(steps) + 2)
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(f"{size:,}" for size in sizes)
+
+
+def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Budget) -> xr.Dataset:
+    """One policy: measured where it is missing, drawn and said."""
+    path, training = directory / RESULT, len(each.batch.advantages)
+    if new := not path.exists():
+        storage.write_json(directory / PLAN, surveyplan.as_json(plan))
+        budget.begin(f"gradients of {numbers.title(each)}")
+
+        def progress(pairs: int, seconds: float) -> None:
+            budget.advance(pairs, pairs, seconds)
+
+        steps = plan.step_sizes_for(training)
+        with Collector(each, seed=plan.seed, threads=threads, parts=Parts(directory / "parts"), progress=progress) as collect:
+            dataset = quality(each, collect, sizes=plan.sizes_for(training), estimates=plan.estimates,
+                              reference_pairs=plan.reference_pairs, step_sizes=steps,
+                              step_reference_pairs=plan.step_reference_pairs if steps else 0)
+        facts = {**as_facts(plan), "left_out": "; ".join(plan.dropped(training))}
+        results.save(dataset.assign_attrs(facts), path)
+    found = _loaded(path)
+    if new or not path.with_suffix(".png").exists():
+        _draw({"gradients": functools.partial(report.agreement, [found])}, directory, int(found.attrs["env_steps"]))
+    storage.write_text(directory / NUMBERS, gradientnumbers.report(each, found, 120) + "\n")
+    with budget.aside():
+        say("\n" + gradientnumbers.report(each, found))
+        say(f"stored in {directory}: {RESULT}, figures beside it")
+    return found
+
+
+def _panels(found: Sequence[xr.Dataset], directory: Path) -> str:
+    """Several policies beside each other, and each preset by itself where together they would be too narrow to read.
+
+    Returns: the files' names."""
+    drawers = {"panels-noise-scale": lambda: report.noise_scales(found)}
+    presets = sorted({str(each.attrs["preset"]) for each in found})
+    if len(found) <= ABREAST or len(presets) == 1:
+        drawers["panels-gradients"] = lambda: report.agreement(found)
+    else:
+        drawers |= {f"panels-gradients-{preset}": functools.partial(
+            report.agreement, [each for each in found if each.attrs["preset"] == preset]) for preset in presets}
+    _draw(drawers, directory, 0)
+    return f"{', '.join(f'{name}.png' for name in sorted(drawers))} in {directory}"
+
+
+def _draw(drawers: dict, directory: Path, env_steps: int) -> None:
+    """The event comes first: a figure whose PNG a kill left out is drawn again."""
+    with summaries.Summaries(directory) as writer:
+        for name, draw in drawers.items():
+            png = figures.png(draw())
+            writer.figure(f"gradients/{name}", png, env_steps=env_steps)
+            writer.flush()
+            storage.write_bytes(directory / f"{name}.png", png)
+
+
+def _loaded(path: Path) -> xr.Dataset:
+    try:
+        return results.load(path)
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew.") from error
+
+
+def _directory(output: str | None, path: Path, each: Probe, plan: Plan, count: int) -> Path:
+    """gradients/<iteration>-<scale> below the output; policies that share one are told apart by their runs."""
+    name = f"{path.name}-{plan.scale}"
+    if output is not None and count > 1:
+        name = f"{each.metadata['preset']}-{each.task.id}-{each.metadata['seed']}-{name}"
+    return policies.output(output, path) / "gradients" / re.sub(r"[^\w.-]+", "-", name)
+
+
+def _check_plan(directory: Path, plan: Plan) -> None:
+    """Errors: UserError where the directory holds results of other settings, for that would mix them."""
+    path = directory / PLAN
+    if not path.exists():
+        return
+    there = storage.read_json(path)
+    if not isinstance(there, dict):
+        raise UserError(f"{path} is damaged: it holds no settings; remove {directory}, or --output=DIR takes this elsewhere.")
+    if differs := surveyplan.difference(there, surveyplan.as_json(plan)):
+        raise UserError(f"{directory} holds results of other settings ({differs}): --output=DIR takes these elsewhere.")

@@ -1,0 +1,179 @@
+"""How are the value nets of several policies studied? Announce the cost, measure, store, draw, say what was found.
+
+Everything that is finished is a file: the same command again reads it, and goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import xarray as xr
+
+from launch import firstlook, numbers, policies, surveyplan, tables, valuenumbers
+from launch.announcing import duration
+from launch.commandline import say
+from launch.valueplan import Plan
+from tfpg import storage
+from tfpg.diagnostics import fit_pools, probe, results, value_study
+from tfpg.diagnostics.parts import Parts
+from tfpg.diagnostics.probe import Probe
+from tfpg.diagnostics.returns import Pilot
+from tfpg.errors import UserError
+from tfpg.report import figures, summaries
+from tfpg.report import values as drawn
+from tfpg.report.progress import Budget
+
+PLAN, RESULT, NUMBERS = "plan.json", "values.nc", "numbers.txt"
+SINGLE, TOGETHER = "values", "by-iteration"  # figures of one policy, and of several
+# Fits and gradients take this share of the playing time besides, and what is compiled so many seconds a policy: on Hopper.
+COMPUTED, COMPILED = 0.35, 15
+
+
+class Study(NamedTuple):
+    """One policy and its directory."""
+
+    probe: Probe
+    plan: Plan
+    directory: Path
+    pilot: Pilot
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there."""
+        return (self.directory / RESULT).exists()
+
+
+def run(paths: Sequence[Path], plan: Plan, *, threads: int, output: str | None, dry_run: bool) -> int:
+    """Studies of all policies, one after the other; every policy's input is checked before the first is played.
+
+    Returns: the exit code."""
+    probes = [probe.load(path) for path in paths]
+    for each in probes:
+        fit_pools.megabytes(each, plan.fit_pairs)
+    directories = _directories(output, paths, probes, plan)
+    policies.check_apart(paths, directories)
+    for directory in directories:
+        _check_plan(plan, directory)
+    studies = []
+    for each, directory in zip(probes, directories, strict=True):
+        if not (directory / firstlook.PILOT).exists():
+            say(f"first look at {each.path} …")
+        studies.append(Study(each, plan, directory, firstlook.look(each, plan, directory, threads)))
+    say(announcement(studies))
+    if dry_run:
+        return 0
+    for study in studies:
+        storage.write_json(study.directory / PLAN, surveyplan.as_json(plan))
+    total = sum(sum(plan.tasks(len(study.probe.batch.values)).values()) for study in studies if not study.done)
+    with Budget(total, unit="pairs") as budget:
+        found = [_studied(study, threads, budget) for study in studies]
+    if len(found) > 1:
+        _together(found, directories[0].parent)
+    return 0
+
+
+def announcement(studies: Sequence[Study]) -> str:
+    """A table for each policy, then what all of it takes."""
+    lines, pairs, seconds = [], 0, 0.0
+    for study in studies:
+        pilot = study.pilot
+        lines += [numbers.title(study.probe),
+                  (f"  first look: return {pilot.mean_return:,.1f}, standard deviation {pilot.std:,.1f}, length "
+                   f"{pilot.mean_length:,.0f} ± {pilot.length_stderr:,.0f}, {pilot.episodes} episodes")]
+        if study.done:
+            lines.append(f"  finished before, read from {RESULT}")
+            continue
+        tasks = study.plan.tasks(len(study.probe.batch.values))
+        rows = [("", "pairs", "time"), *(
+            (name, f"{count:,}", duration(count / pilot.pairs_per_second)) for name, count in tasks.items())]
+        lines += [f"  {line}" for line in tables.aligned(rows)]
+        lines.append(f"  V*'s pool takes {fit_pools.megabytes(study.probe, study.plan.fit_pairs):,.0f} MB of memory")
+        if (study.directory / "parts").exists():
+            lines.append("  begun before: what is done is read, not done again")
+        pairs += sum(tasks.values())
+        seconds += sum(tasks.values()) / pilot.pairs_per_second
+    if pairs:
+        seconds = seconds * (1 + COMPUTED) + COMPILED * sum(not study.done for study in studies)
+        lines.append(f"about {pairs:,} pairs, {duration(seconds)} by the speed of the first look, fits and gradients included")
+    return "\n".join(lines)
+
+
+def _studied(study: Study, threads: int, budget: Budget) -> xr.Dataset:
+    """One policy: measured if it is not, drawn and said."""
+    path, new = study.directory / RESULT, not study.done
+    if new:
+        budget.begin(numbers.title(study.probe))
+        last = time.perf_counter()
+
+        def progress(what: str, pairs: int, played: bool) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            budget.begin(f"{what}, {numbers.title(study.probe)}")
+            if pairs:
+                budget.advance(pairs, pairs, now - last if played else 0.0)
+                last = now
+
+        budgets = value_study.Budgets(*(getattr(study.plan, name) for name in value_study.Budgets._fields))
+        found = value_study.measure(study.probe, budgets, seed=study.plan.seed, threads=threads,
+                                    parts=Parts(study.directory / "parts"), progress=progress)
+        results.save(found.assign_attrs(scale=study.plan.scale), path)
+    found = _loaded(path)
+    if new or not (study.directory / f"{SINGLE}.png").exists():
+        _draw(study.directory, SINGLE, drawn.study(found), int(found.attrs["env_steps"]))
+    storage.write_text(study.directory / NUMBERS, valuenumbers.report(found) + "\n")
+    with budget.aside():
+        say(f"\n{valuenumbers.report(found)}\nstored in {study.directory}: {RESULT}, {SINGLE}.png, {NUMBERS}")
+    return found
+
+
+def _together(found: Sequence[xr.Dataset], directory: Path) -> None:
+    """Several policies: a table of all, and a figure of each run that has more than one of them."""
+    text = valuenumbers.table(found)
+    storage.write_text(directory / f"{TOGETHER}.txt", text + "\n")
+    runs = {drawn.run_of(each): [other for other in found if drawn.run_of(other) == drawn.run_of(each)] for each in found}
+    names = []
+    for (task, preset, seed), each in runs.items():
+        if len(each) > 1:
+            names.append(TOGETHER if len(runs) == 1 else f"{TOGETHER}-{preset}-{task}-{seed}".replace(":", "-").replace("/", "-"))
+            _draw(directory, names[-1], drawn.by_iteration(each), 0)
+    say(f"\n{text}\nall policies: {', '.join([f'{TOGETHER}.txt', *(f'{name}.png' for name in names)])} in {directory}")
+
+
+def _draw(directory: Path, name: str, figure, steps: int) -> None:
+    """The event comes first: a figure whose PNG a kill left out is drawn again."""
+    png = figures.png(figure)
+    with summaries.Summaries(directory) as writer:
+        writer.figure(f"values/{name}", png, env_steps=steps)
+        writer.flush()
+    storage.write_bytes(directory / f"{name}.png", png)
+
+
+def _loaded(path: Path) -> xr.Dataset:
+    try:
+        return results.load(path)
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew from its parts.") from error
+
+
+def _directories(output: str | None, paths: Sequence[Path], probes: Sequence[Probe], plan: Plan) -> list[Path]:
+    """<output>/values/<iteration>-<scale>; with the run's name before it where policies of several runs would meet there."""
+    bases = [policies.output(output, path) / "values" for path in paths]
+    found = [base / f"{path.name}-{plan.scale}" for base, path in zip(bases, paths, strict=True)]
+    if len(set(found)) < len(found):
+        found = [base / f"{each.metadata['preset']}-{each.task.id}-{each.metadata['seed']}-{path.name}-{plan.scale}".replace(":", "-")
+                 for base, path, each in zip(bases, paths, probes, strict=True)]
+    return found
+
+
+def _check_plan(plan: Plan, directory: Path) -> None:
+    """Errors: UserError where the directory has another plan, for that would mix results."""
+    path = directory / PLAN
+    if not path.exists() or not ((directory / "parts").exists() or (directory / RESULT).exists()):
+        return
+    there = storage.read_json(path)
+    if not isinstance(there, dict):
+        raise UserError(f"{path} is damaged: it holds no settings; remove {directory}, or --output=DIR takes this study elsewhere.")
+    if differs := surveyplan.difference(there, surveyplan.as_json(plan)):
+        raise UserError(f"{directory} holds a study with other settings ({differs}): --output=DIR takes this one elsewhere.")
