@@ -152,7 +152,7 @@ def test_the_surrogate_of_a_step_made_again_is_drawn_on_held_out_pairs_alone():
 def test_a_step_made_again_ends_on_its_line_where_its_own_norm_does():
     dataset = slices(with_update=False)
     dataset = dataset.assign_coords(role=("direction", ["step", *["random"] * 15, "recomputed"]), move_norm=("move", [0.4, 0.1]))
-    [mark] = labelled(draw(dataset).get_axes()[0], "its own full step")
+    [mark] = labelled(draw(dataset).get_axes()[0], "end of the recomputed step itself")
     line = dataset["mean_return"].values[16]
     assert mark.get_xydata().tolist() == [[0.25, pytest.approx(np.interp(0.25, dataset["t"], line))]]
 

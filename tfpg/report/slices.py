@@ -100,7 +100,7 @@ def _returns(axes: Axes, update: xr.Dataset) -> None:
                   label=f"direction of the {fields.texts(update, 'label')[index]}")
     for place, full in enumerate(_full_steps(update)[:len(again)]):
         axes.plot(full, np.interp(full, ts, values[again[place]]), marker="D", color=_AGAIN, markeredgecolor="black", markersize=5,
-                  linestyle="none", zorder=5, label="its own full step")
+                  linestyle="none", zorder=5, label="end of the recomputed step itself")
     _mark(axes, ts, values[step])
     axes.set_ylabel(fields.RETURN, fontsize=sheets.MEDIUM)
     axes.set_title("True return", fontsize=sheets.MEDIUM)
