@@ -45,8 +45,21 @@ class Plan:
         """The same of steps; none where none is asked for."""
         if "step" not in self.what:
             return ()
-        pairs = min(self.step_reference_pairs, self.reference_pairs)
-        return usable({*self.step_sizes, training_pairs}, pairs, LEAST_STEP)
+        return usable({*self.step_sizes, training_pairs}, self._judged_by, LEAST_STEP)
+
+    def check(self, training_pairs: int) -> None:
+        """Errors: UserError where the references are too small to judge anything that was asked for."""
+        if not self.sizes_for(training_pairs):
+            raise UserError(f"reference_pairs={self.reference_pairs} can judge estimates of up to a fifth of it, and none is that "
+                            "small.")
+        if "step" in self.what and not self.step_sizes_for(training_pairs):
+            raise UserError(f"a reference of {self._judged_by:,} pairs can judge steps of up to a fifth of it, and none of at "
+                            f"least {LEAST_STEP} is that small: raise reference_pairs and step_reference_pairs, or take what=gradient.")
+
+    @property
+    def _judged_by(self) -> int:
+        """Pairs of the smaller of the references that a step is compared with."""
+        return min(self.step_reference_pairs, self.reference_pairs)
 
     def dropped(self, training_pairs: int) -> tuple[str, ...]:
         """What was asked for and is left out, in words."""
@@ -56,7 +69,7 @@ class Plan:
         if gradients:
             words.append(f"gradients of {_words(gradients)} pairs, above a fifth of the reference's {self.reference_pairs:,}")
         if updates:
-            words.append(f"steps of {_words(updates)} pairs, above a fifth of their reference's {self.step_reference_pairs:,} "
+            words.append(f"steps of {_words(updates)} pairs, above a fifth of their reference's {self._judged_by:,} "
                          f"or below {LEAST_STEP}")
         return tuple(words)
 

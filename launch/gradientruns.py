@@ -38,6 +38,8 @@ def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | No
     probes = [probe.load(path) for path in paths]
     directories = [_directory(output, path, each, plan, len(paths)) for path, each in zip(paths, probes, strict=True)]
     policies.check_apart(paths, directories)
+    for each in probes:
+        plan.check(len(each.batch.advantages))
     for directory in directories:
         _check_plan(directory, plan)
     pairs, seconds = 0, 0.0

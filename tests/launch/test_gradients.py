@@ -17,7 +17,7 @@ from tests import linear_quadratic as lq
 from tests.launch.grounds import command, stored, trained
 from tfpg.errors import UserError
 
-TINY = ["--scale=smoke", "--sizes=64,256", "--reference_pairs=2560", "--estimates=4", "--step_sizes=640",
+TINY = ["--scale=smoke", "--sizes=64,256", "--reference_pairs=3200", "--estimates=4", "--step_sizes=640",
         "--step_reference_pairs=3200"]
 
 
@@ -62,7 +62,7 @@ def test_results_numbers_and_figures_are_left(measured):
 def test_the_cost_is_announced_and_the_numbers_are_said(measured):
     _, out = measured
     assert " by the speed of the first look" in out
-    assert "references of 2,560 pairs, 4 estimates each of 64, 256 pairs: 3,840" in out
+    assert "references of 3,200 pairs, 4 estimates each of 64, 256 pairs: 4,480" in out
     for words in ("at the training batch's 256 pairs two gradients have cosine", "gradient noise scale B",
                   "its halves have cosine", "cosine between the two truths", "stored in"):
         assert words in out
@@ -159,6 +159,15 @@ def test_sizes_that_the_reference_cannot_judge_are_left_out_and_said():
     assert plan.pairs(2_048) == {"reference": 20_480, "step reference": 10_240, "estimates": 28_880}
     with pytest.raises(UserError, match="multiple of 20"):
         Plan(scale="smoke", what=("gradient",), seed=0, **{**scale, "reference_pairs": 30})
+
+
+def test_references_that_can_judge_nothing_are_refused():
+    scale = configuration("diagnostics").GRADIENTS["smoke"]._asdict()
+    with pytest.raises(UserError, match="none of at least 640 is that small"):
+        Plan(scale="smoke", what=("step",), seed=0, **{**scale, "step_reference_pairs": 2_000}).check(2_048)
+    with pytest.raises(UserError, match="reference_pairs=100 can judge"):
+        Plan(scale="smoke", what=("gradient",), seed=0, **{**scale, "reference_pairs": 100}).check(2_048)
+    Plan(scale="smoke", what=("gradient", "step"), seed=0, **scale).check(2_048)
 
 
 def test_plans_are_json():
