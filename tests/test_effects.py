@@ -271,10 +271,10 @@ def test_delta_final_bounds_the_last_step_and_not_the_first():
     first, last = (learned(config, k)[2] for k in (0, 3))
     for update, delta in ((first, 0.1), (last, 1e-3)):
         assert update.policy.accepted
-        assert 0 < float(update.after.mean_kl) <= delta
+        assert 0 < float(update.policy.applied_kl) <= delta
         # undamped and solved, ½ sᵀFs of the full step s is δ, and that of its part f is f² δ
         assert float(update.policy.predicted_kl / update.policy.accepted_fraction**2) == pytest.approx(delta, rel=1e-2)
-    assert float(first.after.mean_kl) > 1e-3
+    assert float(first.policy.applied_kl) > 1e-3
 
 
 # --- networks -------------------------------------------------------------------------------------------------------

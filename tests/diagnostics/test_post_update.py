@@ -141,7 +141,7 @@ def test_updates_of_no_length_differ_by_their_episodes_alone(probe_of):
 def test_real_differences_between_updates_are_seen_as_such(probe_of):
     # Longer steps: what they earn differs by more than the noise of 30 episodes.
     probed = probe_of(PPO)
-    bold = probed._replace(schedule={**probed.schedule, "policy_step_size": 0.01})
+    bold = probed._replace(schedule={**probed.schedule, "policy_step_size": 0.02})
     found = post_update.distribution(bold, repeats=20, episodes=30, seed=1)
     made = post_update._updates(bold, 20, 1, "same number", 2)
     truth = play(bold, Job(np.stack([each.step.theta_next for each in made]), 200, 9)).returns.mean(axis=1).var(ddof=1)
