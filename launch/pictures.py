@@ -28,7 +28,8 @@ def draw(found: dict[str, xr.Dataset], directory: Path, new: Sequence[str]) -> N
 
 
 def panels(found: Sequence[dict[str, xr.Dataset]], directory: Path) -> str:
-    """Several policies beside each other on one scale, for each step that all of them have. Returns: the files' names."""
+    """Several policies beside each other, on one scale and each on its own, for each step that all of them have: a run's first
+    iterations are flat on the scale of its last. Returns: the files' names."""
     drawers: dict[str, Draw] = {}
     for name in ("return", "surrogate"):
         datasets = [each[name] for each in found if name in each]
@@ -37,6 +38,7 @@ def panels(found: Sequence[dict[str, xr.Dataset]], directory: Path) -> str:
         for update in range(min(dataset.sizes["update"] for dataset in datasets)):
             file = f"panels-{name}" + (f"-recomputed-{int(datasets[0]['update'][update])}" if update else "")
             drawers[file] = functools.partial(side_by_side.panels, datasets, update=update)
+            drawers[f"{file}-own-scales"] = functools.partial(side_by_side.panels, datasets, shared=False, update=update)
             drawers[f"{file}-3d"] = functools.partial(side_by_side.panels_3d, datasets, update=update)
     _keep(drawers, directory, 0)
     return f"{', '.join(f'{name}.png' for name in drawers)} in {directory}" if drawers else "none, for they share no surface"

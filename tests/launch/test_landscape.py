@@ -459,16 +459,16 @@ def test_several_policies_have_directories_of_their_own_and_panels_together(ppo,
     assert code == 0, err
     for k in (0, 2):
         assert stored(tmp_path / f"ppo-CartPole-v1-0-00000{k}-smoke", "return").attrs["iteration"] == k
-    panels = {"panels-return", "panels-return-3d"}
+    panels = {"panels-return", "panels-return-own-scales", "panels-return-3d"}
     assert {path.stem for path in tmp_path.glob("*.png")} == panels and images(tmp_path) == {f"landscape/{n}" for n in panels}
-    assert f"panels of all policies: panels-return.png, panels-return-3d.png in {tmp_path}" in out
+    assert f"panels of all policies: panels-return.png, panels-return-own-scales.png, panels-return-3d.png in {tmp_path}" in out
 
 
 def test_panels_of_a_step_made_again_are_named_by_its_pairs(whole, tmp_path):
     found = stored(whole[0], "return")
     pairs = int(found["update"][1])
     said = pictures.panels([{"return": found}, {"return": found.assign_attrs(iteration=3)}], tmp_path)
-    names = {f"panels-return{middle}{end}" for middle in ("", f"-recomputed-{pairs}") for end in ("", "-3d")}
+    names = {f"panels-return{middle}{end}" for middle in ("", f"-recomputed-{pairs}") for end in ("", "-own-scales", "-3d")}
     assert {path.stem for path in tmp_path.glob("*.png")} == names
     assert all(f"{name}.png" in said for name in names)
 
