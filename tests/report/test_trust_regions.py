@@ -157,3 +157,11 @@ def test_a_run_of_which_nothing_old_was_stored_is_drawn_all_the_same():
     nothing, still = np.full((K, 2), np.nan), np.zeros((K, 2))
     empty = run("trpo", without_gradient=(("iteration", "pool"), nothing), mean_kl=(("iteration", "pool"), still))
     assert figures.png(trust_regions.inside(empty))[:4] == b"\x89PNG"
+
+
+def test_one_update_that_did_not_move_leaves_the_other_iterations_smooth():
+    values = np.tile([1.0, 4.0], trust_regions.LONG)
+    values[0] = 0
+    drawn = trust_regions._smooth(values)
+    assert np.isnan(drawn[0])
+    np.testing.assert_allclose(drawn[trust_regions.WINDOW:], 2)  # √(1 · 4)

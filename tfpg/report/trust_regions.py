@@ -155,9 +155,14 @@ def _spare(axes: Axes, values: np.ndarray) -> None:
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Running geometric mean where the run is long."""
-    logs = np.log(np.where(values > 0, values, np.nan))
-    return np.exp(running_mean(logs, np.ones(len(logs)), WINDOW) if len(logs) >= LONG and np.isfinite(logs).all() else logs)
+    """Running geometric mean where the run is long, of what is positive and finite."""
+    known = (values > 0) & np.isfinite(values)
+    logs = np.log(np.where(known, values, 1))
+    if len(logs) < LONG:
+        return np.where(known, values, np.nan)
+    with np.errstate(invalid="ignore"):  # 0/0 where a window has nothing
+        mean = running_mean(logs, known.astype(np.float64), WINDOW)
+    return np.where(known, np.exp(mean), np.nan)
 
 
 def _caption(found: xr.Dataset) -> str:
