@@ -110,13 +110,17 @@ class Recorder:
         self._seconds = time.perf_counter() - began
 
     def _held_out(self, iteration: Iteration) -> dict[str, float]:
-        """Numbers of the update on held-out pairs, where it is its turn."""
+        """Numbers of the update on held-out pairs, where it is its turn. A fault costs these numbers, not the run: the film
+        has what they are made from."""
         if self._heldout is None or iteration.index % self._plan.heldout_every:
             return {}
         try:
             found, = self._heldout.measure([step_of(iteration)])
         except RunError as error:
-            raise type(error)(f"held-out pairs of iteration {iteration.index}: {error}") from error
+            self._progress.note(f"no held-out pairs at iteration {iteration.index}: {' '.join(str(error).split())} The training goes "
+                                "on; launch.trust_region plays them from the film.")
+            self._heldout.close()  # the next turn begins with new environments
+            return {}
         return metrics.heldout(found)
 
     def keep(self, state: RunState) -> None:
@@ -149,7 +153,7 @@ class Recorder:
         self._events.figure("run/overview", png, env_steps=state.env_steps)
         self._events.hparams(config, scores, env_steps=state.env_steps)
         self._events.flush()
-        run.finish(**{name: None if math.isnan(value) else value for name, value in scores.items()})
+        run.finish(**{name: value if math.isfinite(value) else None for name, value in scores.items()})
         _say(f"results in {run.path}: metrics.jsonl, iterates, policies; figure diagnostics/overview.png; "
              f"curves: tensorboard --logdir {run.path}")
 

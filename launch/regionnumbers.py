@@ -15,30 +15,49 @@ _HEAD = ("", "pairs", "iterations", "mean KL ≤ own δ", "mean KL ≤ δ of trp
 
 
 def report(datasets: Sequence[xr.Dataset]) -> str:
-    """A table: for each algorithm on each task, on its own pairs and on held-out ones."""
-    rows, single = [], False
+    """A table: for each algorithm on each task, on its own pairs, on those of the iterations that were looked at on held-out
+    pairs, and on held-out ones."""
+    rows, shares = [], []
     for (task, preset), agents in trust_region_seeds.groups(datasets).items():
-        single |= len(agents) == 1
-        reference = float(agents[0].attrs["reference_delta"])
-        for pool, words in (("train", "own"), ("heldout", "held-out")):
-            ratios = np.concatenate([agent["max_ratio"].sel(pool=pool).values for agent in agents])
-            ratios = ratios[np.isfinite(ratios)]
+        for pool, words, some in _pools(agents):
+            ratios = np.concatenate([agent["max_ratio"].sel(pool=pool).values for agent in some])
+            ratios = np.sort(ratios[~np.isnan(ratios)])  # infinite ones count
             if not ratios.size:
                 continue
-            own = "" if "delta" not in agents[0] else _share(
-                trust_region_seeds.share(agents, pool, [agent["delta"].values for agent in agents]))
-            theirs = trust_region_seeds.share(agents, pool, [reference] * len(agents))
-            count = "1 agent" if len(agents) == 1 else f"{len(agents)} agents"
+            own = None if "delta" not in some[0] else trust_region_seeds.share(some, pool, [a["delta"].values for a in some])
+            reference = float(agents[0].attrs["reference_delta"])
+            theirs = trust_region_seeds.share(some, pool, [reference] * len(some))
+            shares += [share for share in (own, theirs) if share is not None]
+            count = "1 agent" if theirs.agents == 1 else f"{theirs.agents} agents"
+            levels = (np.quantile(ratios, level, method="inverted_cdf") for level in (0.5, 0.9, 1))
             rows.append((f"{preset} on {task}, {count}", f"{words}, {int(agents[0]['pairs'].sel(pool=pool).max()):,}",
-                         f"{theirs.iterations:,}", own, f"{_share(theirs)} ({reference:g})",
-                         *(f"{np.quantile(ratios, level):.2f}" for level in (0.5, 0.9, 1))))
+                         f"{theirs.iterations:,}", "" if own is None else _share(own), f"{_share(theirs)} ({reference:g})",
+                         *(f"{level:.2f}" for level in levels)))
+    return "\n".join([*tables.aligned([_HEAD, *rows], left=(0, 1)), *_notes(shares)])
+
+
+def _pools(agents: Sequence[xr.Dataset]) -> list[tuple[str, str, list[xr.Dataset]]]:
+    """Pool, its words, and the agents in the iterations it is shown for."""
+    both = [agent.isel(iteration=agent["pairs"].sel(pool="heldout").values > 0) for agent in agents]
+    found = [("train", "own", list(agents)), ("train", "own, where held-out", both), ("heldout", "held-out", both)]
+    every = all(few.sizes == agent.sizes for few, agent in zip(both, agents, strict=True))
+    return found[::2] if every else found
+
+
+def _notes(shares: Sequence[Share]) -> list[str]:
+    """What the intervals are, and what compares."""
+    kinds = {(share.interval, share.agents > 1) for share in shares}
     notes = ["shares of iterations with their 95 % intervals: of agents (Student's t over their shares)"]
-    if single:
+    if ("clopper-pearson", True) in kinds:
+        notes.append("*: agents agree more than their iterations alone would let them; widened to Clopper–Pearson's interval of all "
+                     "iterations, as if they were independent")
+    if ("clopper-pearson", False) in kinds:
         notes.append("of one agent: of its iterations (Clopper–Pearson) as if they were independent, which they are not: a "
                      "statement about this agent, and too narrow")
-    return "\n".join([*tables.aligned([_HEAD, *rows], left=(0, 1)), *notes])
+    return [*notes, "a largest ratio is of all pairs of its row: compare rows of equal numbers of pairs and iterations only"]
 
 
 def _share(share: Share) -> str:
-    """.93 [.81, .99]."""
-    return f"{share.mean:.3f} [{share.low:.3f}, {share.high:.3f}]"
+    """.93 [.81, .99], with a star where several agents' interval is that of their iterations."""
+    star = "*" if share.interval == "clopper-pearson" and share.agents > 1 else ""
+    return f"{share.mean:.3f} [{share.low:.3f}, {share.high:.3f}]{star}"

@@ -46,3 +46,11 @@ def test_rows_of_before_the_details_leave_them_unknown():
     found = trust_region_runs.dataset(old, {}, CONFIG)
     assert np.isnan(found["kl_quantile"]).all() and np.isfinite(found["mean_kl"].sel(pool="train")).all()
     assert "normaliser_mean_kl" not in found
+
+
+def test_numbers_have_their_units():
+    found = trust_region_runs.dataset(rows(2), {}, CONFIG)
+    assert [found[name].attrs["units"] for name in ("mean_kl", "epoch_mean_kl", "epoch_entropy", "epoch_surrogate", "max_ratio")] == [
+        "nats", "nats", "nats", "1", "1"]
+    bounded = [{**row, "trust_region/bounds/mean_kl": 0.13} for row in rows(2)]
+    assert trust_region_runs.dataset(bounded, {}, CONFIG)["delta"].attrs["units"] == "nats"

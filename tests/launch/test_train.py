@@ -15,6 +15,7 @@ import tensorflow as tf
 from launch import commandline, train
 from tests.launch.runs import QUICK, arrays, assert_equal_policies, assert_equal_runs, metrics, scalars
 from tfpg import checkpoint, storage, training
+from tfpg.diagnostics.trust_region import Heldout
 from tfpg.errors import RunError
 
 PRESETS = ("trpo", "trpo_plus", "ppo", "ppo_m", "ppo_noclip", "ppo_bare")
@@ -130,6 +131,30 @@ def test_a_run_that_cannot_go_on_keeps_its_last_good_state(tmp_path, capsys):
     assert interrupted(run, after=2, error=RunError("iteration 2: a NaN.")) == 1
     assert "iteration 2: a NaN." in capsys.readouterr().err
     assert checkpoint.load(run / "checkpoints").state.iteration == 2
+
+
+def test_a_fault_on_held_out_pairs_is_one_line_and_the_training_goes_on(finished, tmp_path, capsys, monkeypatch):
+    measure = Heldout.measure
+
+    def faulty(self, steps):
+        if steps[0].iteration == 1:
+            raise RunError("an environment died:\nno answer.")
+        return measure(self, steps)
+
+    monkeypatch.setattr(Heldout, "measure", faulty)
+    assert train.main([*QUICK, f"--workdir={tmp_path / 'run'}", "--snapshots=0,2", "--heldout_every=1"]) == 0
+    said, = [line for line in capsys.readouterr().err.splitlines() if "no held-out pairs at iteration 1" in line]
+    assert "an environment died: no answer." in said
+    assert_equal_runs(finished, tmp_path / "run", but="trust_region/heldout")
+    assert ["trust_region/heldout/mean_kl" in row for row in metrics(tmp_path / "run")] == [True, False, True, True]
+
+
+def test_ctrl_c_on_held_out_pairs_stops_the_training(tmp_path, monkeypatch):
+    def stopped(self, steps):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Heldout, "measure", stopped)
+    assert train.main([*QUICK, f"--workdir={tmp_path / 'run'}", "--heldout_every=1"]) == 130
 
 
 def test_a_damaged_last_checkpoint_is_named_and_the_one_before_serves(finished, tmp_path, capsys):

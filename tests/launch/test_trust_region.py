@@ -106,10 +106,11 @@ def test_several_runs_are_the_agents_of_their_presets(runs, tmp_path):
     summary = stored(tmp_path, "summary")
     assert list(zip(summary["preset"].values, summary["agents"].values, strict=True)) == [("ppo", 2), ("trpo", 1)]
     ppo = [stored(tmp_path, name)["max_ratio"] for name in ("ppo-0", "ppo-1")]
-    np.testing.assert_allclose(summary["max_ratio"].isel(group=0), (ppo[0] + ppo[1]) / 2)
+    np.testing.assert_allclose(summary["max_ratio"].isel(group=0), np.sqrt(ppo[0] * ppo[1]))
+    assert summary["mean_kl"].attrs["units"] == "nats" and "tensorflow" in summary.attrs
     assert np.isfinite(ppo[1].sel(pool="heldout")).values.tolist() == [True, False, True, False]
     assert stored(tmp_path, "ppo-0")["epoch_mean_kl"].shape == (4, 3)
-    assert "ppo on Hopper-v5, 2 agents" in out
+    assert "ppo on Hopper-v5, 2 agents" in out and "own, where held-out, 256" in out
     assert {path.stem for path in tmp_path.glob("*.png")} == {"trust_region", "ppo-0-inside", "ppo-1-inside", "live-inside"}
 
 

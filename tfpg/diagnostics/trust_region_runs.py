@@ -28,7 +28,7 @@ from tfpg.types import QUANTILES, TrustRegion
 # similar lengths, so few wait for others.
 TOGETHER = 8
 POOLS = ("train", "heldout")
-UNITS = {"kl": "nats", "gain": "normalised advantage", "return": "raw reward"}
+UNITS = {"kl": "nats", "delta": "nats", "entropy": "nats", "gain": "normalised advantage", "return": "raw reward"}
 _OTHERS = ("mean_kl_stderr", "mean_return", "episodes", "pairs")  # of a HeldoutRegion
 # Variables [iteration] and the tags they are read from; what a run does not have is absent.
 _TAGS = {

@@ -76,14 +76,14 @@ def curves(metrics: Mapping[str, float]) -> dict[str, float]:
 def as_line(iteration: Iteration, metrics: Mapping[str, float]) -> str:
     """One line of metrics.jsonl: iteration, steps, env_steps, the metrics, then PPO's epoch curves as lists.
 
-    Numbers read back are equal to the last bit; nan and inf, which JSON does not have, become null."""
+    Numbers read back are equal to the last bit; what JSON does not have is null for nan, "inf", "-inf"."""
     row = {"iteration": iteration.index, "steps": iteration.steps, "env_steps": iteration.env_steps,
            **metrics, **epoch_curves(iteration)}
     return json.dumps({key: _plain(value) for key, value in row.items()}, allow_nan=False)
 
 
 def read(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl, a torn last line passed over; null comes back as nan.
+    """The rows of a metrics.jsonl, a torn last line passed over; null comes back as nan, "inf" and "-inf" as what they say.
 
     Errors: UserError naming file and line where one before the last is damaged."""
     return [{key: _number(value) for key, value in row.items()} for row in storage.read_records(path)]
@@ -182,10 +182,12 @@ def _time(iteration: Iteration, config: Config) -> dict[str, float]:
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else str(float(value))  # inf or -inf
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, list):
         return [_number(item) for item in value]
-    return math.nan if value is None else value
+    return math.nan if value is None else float(value) if value in ("inf", "-inf") else value

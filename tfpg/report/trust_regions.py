@@ -25,35 +25,36 @@ _ROWS = {"mean_return": "mean return of episodes", "mean_kl": r"mean KL($\pi_\ma
 _LINES = {"train": "-", "heldout": (0, (3, 1.5))}
 _WORDS = {"train": "on the update's own pairs", "heldout": "on held-out pairs"}
 _EPOCHS = 4  # curves of a panel
+_EACH = 5  # fewer agents are also drawn one by one: a band of so few is wide, and says little of where they are
 WINDOW, LONG = 10, 50  # runs so long are shown as running means, so wide
 
 
 def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
-    """Mean return, mean KL and largest ratio against environment steps: a column a task, a colour an algorithm.
+    """Mean return, mean KL and largest ratio against environment steps: two columns a task, the updates' own pairs and held-out
+    ones (one where none were looked at), a colour an algorithm.
 
     Args: found: of diagnostics.trust_region_seeds.over_seeds."""
-    tasks = list(dict.fromkeys(found["task"].values.tolist()))
-    figure = Figure(figsize=(max(6.4, 4.6 * len(tasks) + 0.8), 9.0), dpi=150, layout="constrained")
+    pools = [pool for pool in _WORDS if pool == "train" or np.isfinite(found["mean_kl"].sel(pool=pool)).any()]
+    columns = list(itertools.product(dict.fromkeys(found["task"].values.tolist()), pools))
+    figure = Figure(figsize=(max(6.4, 4.4 * len(columns) + 0.8), 9.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(_ROWS), len(tasks), squeeze=False, sharex="col")
+    grid = figure.subplots(len(_ROWS), len(columns), squeeze=False, sharex="col")
     colours = _colours(found["preset"].values.tolist())
-    for column, task in enumerate(tasks):
+    for column, (task, pool) in enumerate(columns):
         own = found.isel(group=np.flatnonzero(found["task"].values == task))
         for row, name in enumerate(_ROWS):
             axes = grid[row, column]
             for group in range(own.sizes["group"]):
                 part = own.isel(group=group)
-                _agents(axes, part, name, colours[str(part["preset"].values)])
-            _dress(axes, name, own)
-        grid[0, column].set_title(task)
+                _agents(axes, part.sel(pool=pool), name, colours[str(part["preset"].values)], joined=pool == "train")
+            _dress(axes, name, own.sel(pool=pools))
+        grid[0, column].set_title(f"{task}, {_WORDS[pool]}", fontsize="medium")
         grid[-1, column].set_xlabel("environment steps")
     for row, label in enumerate(_ROWS.values()):
         grid[row, 0].set_ylabel(label)
     handles = [Line2D([], [], color=colour, linewidth=2, label=preset) for preset, colour in colours.items()]
-    handles += [Line2D([], [], color="0.3", linestyle=_LINES[pool], label=words) for pool, words in _WORDS.items()
-                if np.isfinite(found["mean_kl"].sel(pool=pool)).any()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize="small",
-                  title="\n".join(textwrap.wrap(_caption(found), 34 + 60 * len(tasks))), title_fontsize="x-small")
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(3, len(handles)), frameon=False, fontsize="small",
+                  title="\n".join(textwrap.wrap(_caption(found), 34 + 60 * len(columns))), title_fontsize="x-small")
     figure.suptitle(title or "Trust regions", fontweight="bold")
     return figure
 
@@ -81,43 +82,62 @@ def inside(dataset: xr.Dataset) -> Figure:
     return figure
 
 
-def _agents(axes: Axes, part: xr.Dataset, name: str, colour: str) -> None:
-    """One algorithm: the mean of its agents and its band, for each pool."""
-    steps = part["env_steps"].values
-    for pool, line in _LINES.items():
-        own = part.sel(pool=pool)
-        known = np.isfinite(own[name].values)
-        if not known.any():
-            continue
-        style = {"marker": "o", "markersize": 3} if known.sum() < 4 else {}
-        axes.plot(steps[known], own[name].values[known], color=colour, linestyle=line, linewidth=1.4, **style)
-        low, high = (own[f"{name}_{end}"].values for end in ("low", "high"))
-        banded = known & np.isfinite(low)
-        if banded.any():
-            floor = low if name == "mean_return" else np.maximum(low, 1e-6)  # Student's t may go below 0, a log axis not
-            axes.fill_between(steps[banded], floor[banded], high[banded], color=colour, alpha=0.18, linewidth=0)
+def _agents(axes: Axes, part: xr.Dataset, name: str, colour: str, *, joined: bool) -> None:
+    """One algorithm in one pool: the mean of its agents with its band; few agents also one by one."""
+    steps, mean = part["env_steps"].values, part[name].values
+    known = np.isfinite(mean)
+    sparse = not joined or known.sum() < 4
+    style = {"marker": "o", "markersize": 2.8} if sparse else {}
+    axes.plot(steps[known], mean[known], color=colour, linewidth=0.9 if sparse else 1.5, zorder=3, **style)
+    if 1 < int(part["agents"]) < _EACH:
+        for agent in part[f"{name}_agents"].values:
+            shown = np.isfinite(agent)
+            if shown.any():
+                axes.plot(steps[shown], agent[shown], color=colour, linewidth=0.6, alpha=0.5, zorder=2)
+    low, high = (part[f"{name}_{end}"].values for end in ("low", "high"))
+    banded = known & np.isfinite(low)
+    if banded.any():
+        axes.fill_between(steps[banded], low[banded], high[banded], color=colour, linewidth=0, zorder=1,
+                          alpha=0.18 if part["agents"] >= _EACH else 0.07)
     if name == "mean_kl" and np.isfinite(part["delta"]).any():
         known = np.isfinite(part["delta"].values)
         axes.plot(steps[known], part["delta"].values[known], color=colour, **_BOUND)
 
 
 def _dress(axes: Axes, name: str, own: xr.Dataset) -> None:
-    """Scales and bounds of a panel."""
+    """Scales, bounds and limits of a panel; a task's columns have the same ones.
+
+    The limits are those of lines and bounds: of two agents Student's band is thirteen times as wide as they are apart.
+    Args: own: one task, the pools that have columns."""
     axes.grid(True, color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.margins(x=0.01)
+    lines = [own[name].values] + [own[f"{name}_agents"].isel(group=group).values for group in range(own.sizes["group"])
+                                  if int(own["agents"][group]) < _EACH]
+    values = np.concatenate([np.ravel(line) for line in lines])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return
+    if name == "mean_return":
+        margin = 0.05 * (np.ptp(values) or 1)
+        axes.set_ylim(values.min() - margin, values.max() + margin)
+        return
+    _log(axes)
+    bounds = own["delta" if name == "mean_kl" else "ratio_high"].values
+    bounds = sorted(set(bounds[np.isfinite(bounds)].tolist()))
     if name == "mean_kl":
-        _log(axes)
-        _spare(axes, own["mean_kl"].values)
-        if not np.isfinite(own["delta"]).any():  # no algorithm with a δ of its own beside
-            axes.axhline(float(own["reference_delta"][0]), color="0.4", **_BOUND)
-    if name == "max_ratio":
-        _log(axes)
-        for bound in sorted(set(own["ratio_high"].values[np.isfinite(own["ratio_high"].values)].tolist()) or {_USUAL_RATIO}):
+        if not bounds:  # no algorithm with a δ of its own beside
+            bounds = [float(own["reference_delta"][0])]
+            axes.axhline(bounds[0], color="0.4", **_BOUND)
+        # A step size annealed to 0 ends in a KL of 0, which is not to press the rest flat.
+        low = min(np.quantile(values, 0.02) / 2, bounds[0] / 1.2)
+    else:
+        bounds, low = bounds or [_USUAL_RATIO], 1
+        for bound in bounds:
             axes.axhline(bound, color="0.25", **_BOUND)
-        axes.set_ylim(bottom=1)
+    axes.set_ylim(low, 1.2 * max(values.max(), bounds[-1]))
 
 
 def _log(axes: Axes, subs: tuple[float, ...] = (1, 2, 5)) -> None:
@@ -128,29 +148,48 @@ def _log(axes: Axes, subs: tuple[float, ...] = (1, 2, 5)) -> None:
 
 
 def _spare(axes: Axes, values: np.ndarray) -> None:
-    """A step size annealed to 0 ends in a KL of 0, and a wide band at nothing: neither is to press the rest flat."""
+    """A step size annealed to 0 ends in a KL of 0, which is not to press the rest flat."""
     positive = values[values > 0]
     if positive.size:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], np.quantile(positive, 0.02) / 2))
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Running geometric mean where the run is long."""
-    logs = np.log(np.where(values > 0, values, np.nan))
-    return np.exp(running_mean(logs, np.ones(len(logs)), WINDOW) if len(logs) >= LONG and np.isfinite(logs).all() else logs)
+    """Running geometric mean where the run is long, of what is positive and finite."""
+    known = (values > 0) & np.isfinite(values)
+    logs = np.log(np.where(known, values, 1))
+    if len(logs) < LONG:
+        return np.where(known, values, np.nan)
+    with np.errstate(invalid="ignore"):  # 0/0 where a window has nothing
+        mean = running_mean(logs, known.astype(np.float64), WINDOW)
+    return np.where(known, np.exp(mean), np.nan)
 
 
 def _caption(found: xr.Dataset) -> str:
-    counts = ", ".join(f"{preset} on {task}: {int(n)} agent{'s' if n > 1 else ''}" for preset, task, n in zip(
-        found["preset"].values, found["task"].values, found["agents"].values, strict=True))
-    heldout = f", {found.attrs['pairs_heldout']} held-out" if found.attrs["pairs_heldout"] else ""
-    window = found.attrs["window"]
-    bands = f"bands: {found.attrs['intervals']}" if (found["agents"] > 1).any() else "one agent has no band"
-    unequal = "; largest ratios of unequal numbers of pairs do not compare" if found.attrs["pairs_heldout"] not in (
-        "", found.attrs["pairs_train"]) else ""
-    smooth = f"; running means of {window} iterations (of the ratio geometric)" if window > 1 else ""
-    return (f"{counts}. {found.attrs['pairs_train']} pairs an update{heldout}{unequal}; {bands}{smooth}. Dotted: δ of TRPO in "
-            "its colour (grey: the δ that TRPO has on the task), 1 + ε.")
+    attrs, window = found.attrs, found.attrs["window"]
+    held = found["mean_kl_count"].sel(pool="heldout").max("iteration").values
+    counts = ", ".join(
+        f"{preset} on {task}: {int(n)} agent{'s' if n > 1 else ''}{f' ({int(few)} held-out)' if 0 < few < n else ''}"
+        for preset, task, n, few in zip(found["preset"].values, found["task"].values, found["agents"].values, held, strict=True))
+    heldout = f", {attrs['pairs_heldout']} held-out" if attrs["pairs_heldout"] else ""
+    said = [f"{counts}. {attrs['pairs_train']} pairs an update{heldout}"]
+    if "," in attrs["pairs_train"] or attrs["pairs_heldout"] not in ("", attrs["pairs_train"]):
+        said.append("largest ratios of unequal numbers of pairs do not compare")
+    several = found["agents"].values > 1
+    said.append("lines: means over agents (KL and ratio: geometric), "
+                + (f"bands: {attrs['intervals']}; limits of the axes are those of the lines (of KL but the lowest 2 %), bands are cut off there"
+                   if several.any() else "one agent has no band"))
+    if (several & (found["agents"].values < _EACH)).any():
+        said.append("thin: each agent")
+    if window > 1:
+        said.append(f"own pairs: running means of the last {window} iterations (KL and ratio: geometric)")
+    if attrs["pairs_heldout"]:
+        said.append("held-out pairs: a dot is one iteration, not smoothed")
+    if attrs["unmoved"]:
+        said.append(f"{attrs['unmoved']} updates that did not move (KL 0) are left out of its mean")
+    if attrs["infinite"]:
+        said.append(f"{attrs['infinite']} largest ratios are infinite and not drawn")
+    return "; ".join(said) + ". Dotted: δ of TRPO in its colour (grey: the δ that TRPO has on the task), 1 + ε."
 
 
 def _epoch_kl(axes: Axes, dataset: xr.Dataset) -> None:
