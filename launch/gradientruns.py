@@ -73,7 +73,9 @@ def _announced(each: Probe, plan: Plan, directory: Path, pilot) -> tuple[str, in
     parts, steps = plan.pairs(*training), plan.step_sizes_for(*training)
     sizes = _listed(plan.sizes_for(*training))
     lines.append(f"  references of {parts['reference']:,} pairs, {plan.estimates} estimates each of {sizes} pairs: "
-                 f"{parts['reference'] + parts['estimates']:,}, and {parts['passed over']:,} that are passed over before small ones")
+                 f"{parts['reference'] + parts['estimates']:,}")
+    if parts["passed over"]:
+        lines.append(f"  passed over before small estimates, which begin at random places: {parts['passed over']:,}")
     if steps:
         lines.append(f"  steps from the same pools of {_listed(steps)} pairs, and from {parts['step reference']:,} more, "
                      "held at once")
