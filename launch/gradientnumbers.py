@@ -13,6 +13,7 @@ from launch.numbers import interval
 from tfpg.diagnostics.estimates import student
 from tfpg.diagnostics.gradient_quality import fitted_scale
 from tfpg.diagnostics.probe import Probe
+from tfpg.report.sheets import significant
 
 _TRUTHS = {"limit": "the estimator's limit", "return": "Monte-Carlo ∇J", "step": "the step from many pairs"}
 
@@ -67,7 +68,7 @@ def _scales(d: xr.Dataset) -> list[str]:
     """Gradient noise scale."""
     lines, training = [], int(d.attrs["training_pairs"])
     for k in dict.fromkeys([*np.flatnonzero(d["noise_pairs"].values == training).tolist(), d.sizes["noise_pairs"] - 1]):
-        value, low, high = (float(d[f"noise_scale{end}"].values[k]) for end in ("", "_low", "_high"))
+        value, low, high = (significant(float(d[f"noise_scale{end}"].values[k])) for end in ("", "_low", "_high"))
         pairs = int(d["noise_pairs"].values[k])
         words = (f"at least {low:,.0f} pairs (the gradient cannot be told from 0)" if not np.isfinite(high)
                  else f"{value:,.0f} [{low:,.0f}, {high:,.0f}] pairs")
@@ -75,7 +76,7 @@ def _scales(d: xr.Dataset) -> list[str]:
     first = d.isel(kind=0)
     fit = fitted_scale(first["size"].values, first["cosine"].values, first["cosine_stderr"].values)
     # where no cosine leaves 0 the fit runs away to its end
-    return [*lines, f"check: the curve N/(N + B) through the pairwise cosines has B = {fit:,.0f}"] if fit < 1e9 else lines
+    return [*lines, f"check: the curve N/(N + B) through the pairwise cosines has B = {significant(fit):,.0f}"] if fit < 1e9 else lines
 
 
 def _references(d: xr.Dataset) -> list[str]:

@@ -16,7 +16,7 @@ from launch.announcing import duration
 from launch.commandline import say
 from launch.gradientplan import Plan, as_facts
 from tfpg import storage
-from tfpg.config import Runtime
+from tfpg.config import Ppo, Runtime
 from tfpg.diagnostics import probe, results
 from tfpg.diagnostics.gradient_pools import Collector
 from tfpg.diagnostics.gradient_quality import quality
@@ -39,7 +39,7 @@ def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | No
     directories = [_directory(output, path, each, plan, len(paths)) for path, each in zip(paths, probes, strict=True)]
     policies.check_apart(paths, directories)
     for each in probes:
-        plan.check(len(each.batch.advantages))
+        plan.check(*_training(each))
     for directory in directories:
         _check_plan(directory, plan)
     pairs, seconds = 0, 0.0
@@ -64,25 +64,33 @@ def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | No
 
 def _announced(each: Probe, plan: Plan, directory: Path, pilot) -> tuple[str, int, float]:
     """What one policy takes: lines, pairs, seconds."""
-    training = len(each.batch.advantages)
+    training = _training(each)
     lines = [numbers.title(each),
              (f"  first look: return {pilot.mean_return:,.1f}, standard deviation {pilot.std:,.1f}, length "
               f"{pilot.mean_length:,.0f} ± {pilot.length_stderr:,.0f}, {pilot.episodes} episodes")]
     if (directory / RESULT).exists():
         return "\n".join([*lines, f"  finished before, read from {RESULT}"]), 0, 0.0
-    parts, steps = plan.pairs(training), plan.step_sizes_for(training)
-    sizes = _listed(plan.sizes_for(training))
+    parts, steps = plan.pairs(*training), plan.step_sizes_for(*training)
+    sizes = _listed(plan.sizes_for(*training))
     lines.append(f"  references of {parts['reference']:,} pairs, {plan.estimates} estimates each of {sizes} pairs: "
                  f"{parts['reference'] + parts['estimates']:,}")
+    if parts["passed over"]:
+        lines.append(f"  passed over before small estimates, which begin at random places: {parts['passed over']:,}")
     if steps:
         lines.append(f"  steps from the same pools of {_listed(steps)} pairs, and from {parts['step reference']:,} more, "
                      "held at once")
-    lines += [f"  left out: {words}" for words in plan.dropped(training)]
+    lines += [f"  left out: {words}" for words in plan.dropped(*training)]
     if (directory / "parts").exists():
         lines.append("  begun before: what was played is read, not played again")
     pairs = sum(parts.values())
     updates = 2 * plan.estimates * sum(steps) + 2 * parts["step reference"]
     return "\n".join(lines), pairs, pairs / pilot.pairs_per_second + STEP_SECONDS * updates + COMPILE_SECONDS * (len(steps) + 2)
+
+
+def _training(each: Probe) -> tuple[int, int]:
+    """Pairs of the training batch, and minibatches that an epoch of the policy's update cuts it into; TRPO takes it whole."""
+    algorithm = each.config.algorithm
+    return len(each.batch.advantages), algorithm.minibatches if isinstance(algorithm, Ppo) else 1
 
 
 def _listed(sizes: Sequence[int]) -> str:
@@ -91,7 +99,7 @@ def _listed(sizes: Sequence[int]) -> str:
 
 def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Budget) -> xr.Dataset:
     """One policy: measured where it is missing, drawn and said."""
-    path, training = directory / RESULT, len(each.batch.advantages)
+    path, training = directory / RESULT, _training(each)
     if new := not path.exists():
         storage.write_json(directory / PLAN, surveyplan.as_json(plan))
         budget.begin(f"gradients of {numbers.title(each)}")
@@ -99,12 +107,12 @@ def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Bu
         def progress(pairs: int, seconds: float) -> None:
             budget.advance(pairs, pairs, seconds)
 
-        steps = plan.step_sizes_for(training)
+        steps = plan.step_sizes_for(*training)
         with Collector(each, seed=plan.seed, threads=threads, parts=Parts(directory / "parts"), progress=progress) as collect:
-            dataset = quality(each, collect, sizes=plan.sizes_for(training), estimates=plan.estimates,
+            dataset = quality(each, collect, sizes=plan.sizes_for(*training), estimates=plan.estimates,
                               reference_pairs=plan.reference_pairs, step_sizes=steps,
                               step_reference_pairs=plan.step_reference_pairs if steps else 0)
-        facts = {**as_facts(plan), "left_out": "; ".join(plan.dropped(training))}
+        facts = {**as_facts(plan), "left_out": "; ".join(plan.dropped(*training))}
         results.save(dataset.assign_attrs(facts), path)
     found = _loaded(path)
     if new or not path.with_suffix(".png").exists():

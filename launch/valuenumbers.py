@@ -9,6 +9,9 @@ import xarray as xr
 
 from launch import tables
 from launch.numbers import interval, number
+from tfpg.diagnostics.references import TRUSTED
+from tfpg.report.sheets import significant
+from tfpg.report.values import used_halves
 
 _JUDGED = {"train": "V, its own pairs", "heldout": "V, held-out", "run": "the run's V, held-out", "before": "V before, held-out",
            "true": "V*, held-out"}
@@ -24,7 +27,7 @@ def report(found: xr.Dataset) -> str:
     """The numbers beside the picture."""
     head = f"{_name(found)}, iteration {found.attrs['iteration']} (95 % intervals in brackets)"
     return "\n".join([head, "", *_predictions(found), "", *_true(found), *(
-        line for form in _FORMS for line in ("", *_gradients(found.sel(form=form), form)))])
+        line for form in _FORMS for line in ("", *_gradients(found, form)))])
 
 
 def table(found: Sequence[xr.Dataset]) -> str:
@@ -80,26 +83,34 @@ def _true(found: xr.Dataset) -> list[str]:
             *(f"  {words} {interval(found.sel(net=net), 'check_explained_variance', 3)}" for net, words in _NETS.items())]
 
 
-def _gradients(one: xr.Dataset, form: str) -> list[str]:
-    size, a = at(one), one.attrs
-    here = one.sel(size=size)
+def _gradients(found: xr.Dataset, form: str) -> list[str]:
+    size, a = at(found), found.attrs
+    here = found.sel(form=form, size=size)
     rows = [("  baseline", "variance of a pair", "noise scale, pairs", "cosine of two", "cosine, reference")]
     for baseline, words in _BASELINES.items():
         each = here.sel(baseline=baseline)
         rows.append((f"  {words}", interval(each, "variance"), _scale(each), interval(each, "cosine", 3),
                      interval(each, "cosine_reference", 3)))
-    halves = ", ".join(f"{float(here['reference_split_half'].sel(baseline=baseline)):.3f}" for baseline in _BASELINES)
     return [f"gradients of {size:,} pairs: {_FORMS[form]}", *tables.aligned(rows),
             "  variances, " + "; ".join(
                 f"{words} {interval(here.sel(ratio=ratio), 'variance_ratio', 3)}" for ratio, words in _RATIOS.items()),
-            f"  {int(a['estimates'])} estimates; references of {int(a['reference_pairs']):,} pairs, cosines of halves {halves}"]
+            f"  {int(a['estimates'])} estimates of each size", *_references(found, form)]
+
+
+def _references(found: xr.Dataset, form: str) -> list[str]:
+    """Can what the cosines are taken with be believed?"""
+    lines, pairs = [], int(found.attrs["reference_pairs"])
+    for baseline, half in used_halves(found)[form].items():
+        whose = "V*'s, for all three" if form == "monte_carlo" else f"baseline {_BASELINES[baseline]}"
+        verdict = "unknown" if np.isnan(half) else "called the truth" if half >= TRUSTED else "below .9, so not called the truth"
+        lines.append(f"  reference of {pairs:,} pairs, {whose}: its halves have cosine {half:.3f}, {verdict}")
+    return lines
 
 
 def _scale(one: xr.Dataset) -> str:
-    """A noise scale; a lower bound where that is all that is known."""
-    if np.isfinite(float(one["noise_scale_high"])):
-        return interval(one, "noise_scale", 0)
-    return f"at least {number(one['noise_scale_low'], 0)}"
+    """A noise scale to three digits; a lower bound where that is all that is known."""
+    value, low, high = (number(significant(float(one[f"noise_scale{end}"])), 0) for end in ("", "_low", "_high"))
+    return f"{value} [{low}, {high}]" if np.isfinite(float(one["noise_scale_high"])) else f"at least {low}"
 
 
 def _name(found: xr.Dataset) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tfpg.diagnostics.offsets import SPREAD
 from tfpg.errors import UserError
 
 # A reference is only then much surer than what is compared with it.
@@ -36,4 +37,4 @@ class Plan:
     def tasks(self, update_pairs: int) -> dict[str, int]:
         """Pairs of each stage, in the order in which they come. Args: update_pairs: behind an update of training."""
         return {"pool of V*": self.fit_pairs, "V* checked": self.check_pairs, "predictions": 2 * self.repeats * update_pairs,
-                "gradients": self.estimates * max(self.sizes) + self.reference_pairs}
+                "gradients": self.estimates * max(*self.sizes, SPREAD) + self.reference_pairs}

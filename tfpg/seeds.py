@@ -27,7 +27,7 @@ PURPOSES = {
     "landscape_noise": 13,  # indices: numbers that name a point
     "directions": 14,  # indices: numbers that name a direction
     "heldout_noise": 15,  # index: iteration; `heldout` is for the environments
-    "permutations": 16,  # indices: iteration, number; of advantages, for what chance alone would show
+    "permutations": 16,  # indices: iteration, numbers; of advantages, for what chance alone would show, and offsets
     "fit_minibatches": 17,  # indices: iteration, number; a value net fitted afterwards
     "fit_initialisation": 18,  # indices: iteration, number
 }

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests import linear_quadratic as lq
 from tests.diagnostics import handmade, linear_probe
 from tfpg.config import Ppo
-from tfpg.diagnostics import baselines, blocks, fit_pools, fitting, updates
+from tfpg.diagnostics import baselines, blocks, fit_pools, fitting, offsets, updates
 from tfpg.diagnostics.baselines import BASELINES, COLUMNS, FORMS, Scores, gradients, sums
 from tfpg.diagnostics.parts import Parts
 
@@ -111,10 +111,25 @@ def test_advantages_that_are_all_equal_have_no_gradient(probe_of):
     assert (gradients(made)[FORM_B, TRUE] == 0).all()
 
 
-def test_small_estimates_lie_spread_over_their_block():
-    assert [baselines.begins(500, 10_000, i, 10) for i in (0, 9)] == [0, 9_500]
-    assert [baselines.begins(10_000, 10_000, i, 10) for i in (0, 9)] == [0, 0]
-    assert baselines.begins(500, 10_000, 0, 1) == 0
+def test_small_estimates_begin_at_random_places_of_their_block_and_references_at_its_start(probe_of, monkeypatch):
+    monkeypatch.setattr(offsets, "SPREAD", 80)
+    begun, plain = [], baselines.sums
+
+    def watched(*arguments):
+        begun.append((len(arguments[4].trajectory.rewards) >= 80, *arguments[5:]))
+        return plain(*arguments)
+
+    monkeypatch.setattr(baselines, "sums", watched)
+    probe = probe_of(lq.TASK)
+    baselines.study(probe, true_of(probe), sizes=(20, 50), estimates=4, reference_pairs=300, seed=3)
+    small = [begin for _, pairs, begin in begun if pairs == 20]
+    assert len(begun) == 2 * 4 + 2 and all(whole for whole, *_ in begun)
+    assert all(0 <= begin <= 60 for begin in small) and len(set(np.diff(small))) > 1
+    assert [(pairs, begin) for _, pairs, begin in begun[-2:]] == [(150, 0), (150, 0)]
+
+
+def test_a_block_is_long_enough_for_the_smallest_sizes_to_see_late_steps():
+    assert baselines.block_pairs((500,)) == offsets.SPREAD and baselines.block_pairs((500, 20_000)) == 20_000
 
 
 def test_a_reference_is_the_gradient_of_all_its_pairs(probe_of):

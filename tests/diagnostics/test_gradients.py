@@ -1,6 +1,7 @@
 """Gradients from pools in parts: equal to those of whole pools, and on a task with known J equal to its gradient."""
 
 import dataclasses
+import textwrap
 
 import numpy as np
 import pytest
@@ -41,6 +42,16 @@ def test_a_pool_in_parts_has_the_gradient_of_the_whole(env, changes, untrained, 
     # advantages are float32: batches of other shapes differ by rounding
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
     assert np.linalg.norm(found) > 1e-3
+
+
+def test_the_modules_example_runs(untrained):
+    probe = untrained(config("CartPole-v1"))
+    block = gradients.__doc__.split("\n\n")[1]
+    example = textwrap.dedent(block).replace("10**7", "100").replace("sums.gradient()", "found = sums.gradient()")
+    with pools.Stream(probe, 3, seed=1, envs=pools.FEW_ENVS) as stream:
+        names = {**vars(gradients), "probe": probe, "stream": stream, "draw": np.random.default_rng(0)}
+        exec(example, names)  # noqa: S102
+    assert names["found"].shape == probe.theta.shape
 
 
 def test_sums_can_be_kept_and_joined(untrained):

@@ -63,6 +63,7 @@ def test_the_cost_is_announced_and_the_numbers_are_said(measured):
     _, out = measured
     assert " by the speed of the first look" in out
     assert "references of 3,200 pairs, 4 estimates each of 64, 256 pairs: 4,480" in out
+    assert "passed over before small estimates, which begin at random places: 39,360" in out
     for words in ("at the training batch's 256 pairs two gradients have cosine", "gradient noise scale B",
                   "its halves have cosine", "cosine between the two truths", "stored in"):
         assert words in out
@@ -156,9 +157,30 @@ def test_sizes_that_the_reference_cannot_judge_are_left_out_and_said():
     assert plan.step_sizes_for(2_048) == (640, 2_048)
     left = "; ".join(plan.dropped(2_048))
     assert "gradients of 5,000 pairs" in left and "steps of 200 pairs" in left
-    assert plan.pairs(2_048) == {"reference": 20_480, "step reference": 10_240, "estimates": 28_880}
+    assert plan.pairs(2_048) == {"reference": 20_480, "step reference": 10_240, "estimates": 28_880,
+                                 "passed over": 10 * (4_900 + 4_680 + 3_976)}
     with pytest.raises(UserError, match="multiple of 20"):
         Plan(scale="smoke", what=("gradient",), seed=0, **{**scale, "reference_pairs": 30})
+
+
+def test_a_training_batch_that_the_reference_cannot_judge_is_said_to_be_left_out():
+    scale = configuration("diagnostics").GRADIENTS["smoke"]._asdict()
+    plan = Plan(scale="smoke", what=("gradient", "step"), seed=0, **scale)
+    assert 5_120 not in plan.sizes_for(5_120)
+    gradients_, steps = plan.dropped(5_120)
+    assert "gradients of 5,120 pairs, above a fifth of the reference's 20,480" in gradients_
+    assert "steps of 5,120 pairs, above a fifth of their reference's 10,240" in steps
+    assert plan.dropped(2_048) == ()
+
+
+def test_a_step_has_at_least_two_pairs_for_each_of_the_runs_own_minibatches():
+    scale = configuration("diagnostics").GRADIENTS["smoke"]._asdict()
+    plan = Plan(scale="smoke", what=("gradient", "step"), seed=0, **scale)
+    assert plan.step_sizes_for(2_048, 512) == (2_048,)  # 640 of 512 minibatches would be one pair in many
+    assert plan.step_sizes_for(2_048, 320) == (640, 2_048)
+    assert "or below 1024" in plan.dropped(2_048, 512)[0]
+    with pytest.raises(UserError, match="none of at least 4096 is that small"):
+        plan.check(2_048, 2_048)
 
 
 def test_references_that_can_judge_nothing_are_refused():

@@ -16,7 +16,8 @@ def estimate(name, values, dims, width=0.05):
             f"{name}_high": (dims, values + width), f"{name}_count": (dims, np.full(values.shape, 10))}
 
 
-def made(*, preset="ppo", iteration=150, kinds=("gradient", "step"), split_half=(0.95, 0.92, 0.5), high=5_000.0, accepted=1.0):
+def made(*, preset="ppo", iteration=150, kinds=("gradient", "step"), split_half=(0.95, 0.92, 0.5), low=2_000.0, high=5_000.0,
+         accepted=1.0):
     truths = ("limit", "return", "step")[:1 + len(kinds)]
     curve = SIZES / (SIZES + 3_000)
     step = np.array([np.nan, 0.1, 0.3])
@@ -28,7 +29,7 @@ def made(*, preset="ppo", iteration=150, kinds=("gradient", "step"), split_half=
         **estimate("split_half", split_half[:len(truths)], ("truth",)),
         "trusted": ("truth", (np.array(split_half[:len(truths)]) >= 0.9).astype(np.int8)),
         "accepted": (("size", "estimate"), np.full((3, 10), accepted)),
-        "noise_scale": ("noise_pairs", [3_000.0]), "noise_scale_low": ("noise_pairs", [2_000.0]),
+        "noise_scale": ("noise_pairs", [3_000.0]), "noise_scale_low": ("noise_pairs", [low]),
         "noise_scale_high": ("noise_pairs", [high])}
     return xr.Dataset(variables, {"kind": list(kinds), "truth": list(truths), "size": SIZES, "noise_pairs": [100_000]}, {
         "task": "Hopper-v5", "preset": preset, "algorithm": preset, "run_seed": 0, "iteration": iteration, "chance": 0.014,
@@ -74,6 +75,17 @@ def test_the_training_batch_and_chance_are_marked():
     assert chance.get_ydata()[0] == 0.014 and chance.get_linestyle() == ":" or chance.is_dashed()
 
 
+def test_the_training_batch_is_told_from_advantages_permuted():
+    axes = gradients.agreement([made()]).get_axes()[0]
+    assert line(axes, "training batch").is_dashed() and not line(axes, "two estimates, advantages permuted").is_dashed()
+
+
+def test_b_is_said_to_be_of_the_largest_pools():
+    # where a size exceeds the reference's groups these are estimates, not the groups
+    assert "B from the largest pools" in words(gradients.agreement([made()]))
+    assert "from the largest pools, of 100,000 pairs each" in words(gradients.noise_scales([made()])).replace("\n", " ")
+
+
 def test_a_reference_that_is_not_the_truth_is_named():
     said = words(gradients.agreement([made(), made(iteration=300, split_half=(0.5, 0.95, 0.95))]))
     assert "not the truth: limit (iteration 300), step from many pairs (iteration 150)" in said.replace("\n", " ")
@@ -86,6 +98,7 @@ def test_refused_steps_are_counted():
 
 def test_a_noise_scale_without_an_upper_end_is_a_lower_bound():
     assert "B = 2,000 or more" in words(gradients.agreement([made(high=np.inf)]))
+    assert "B = 281,000 or more" in words(gradients.agreement([made(high=np.inf, low=281_026.0)]))
     figure = gradients.noise_scales([made(), made(iteration=300, high=np.inf), made(preset="trpo")])
     assert len(figures.png(figure)) > 10_000
     assert figure.get_axes()[0].get_yscale() == "log"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from launch.valuenumbers import report
 from tests.report.studied import BASELINES, study
 from tests.report.surfaces import film, labelled, words
 from tfpg.errors import UserError
@@ -39,7 +40,29 @@ def test_sample_sizes_are_said_and_a_reference_that_is_no_truth():
     sure, unsure = words(draw(study())), words(draw(study(halves=0.4)))
     for each in ("16 value updates repeated from 2,048 pairs", "500,000 other pairs", "32,768 held-out pairs"):
         assert each in sure
-    assert "are not the truth" not in sure and "agree by as little as 0.40 are not the truth" in unsure
+    assert "not called the truth" not in sure and "have cosine 0.40, below .9, are not called the truth" in unsure
+
+
+@pytest.mark.parametrize(("form", "baseline", "used"), [
+    ("monte_carlo", "zero", False), ("monte_carlo", "learned", False), ("monte_carlo", "true", True), ("authors", "zero", True)])
+def test_a_reference_that_no_cosine_is_taken_with_is_not_warned_of(form, baseline, used):
+    # of the first form all three are compared with V*'s
+    dataset = study()
+    dataset["reference_split_half"].loc[{"form": form, "baseline": baseline}] = -0.07
+    assert ("not called the truth" in words(draw(dataset))) == used
+    said = report(dataset)
+    assert ("-0.070, below .9, so not called the truth" in said) == used
+    assert said.count("its halves have cosine") == 1 + 3
+
+
+def test_no_panels_title_passes_the_pictures_edge():
+    dataset = study()
+    dataset["check_explained_variance_count"][:] = 10_265
+    figure = draw(dataset)
+    figure.draw_without_rendering()
+    for axes in figure.get_axes():
+        box = axes.title.get_window_extent()
+        assert box.x0 > 0.01 * figure.bbox.width and box.x1 < 0.99 * figure.bbox.width, axes.get_title()
 
 
 def test_policies_of_one_run_are_joined_in_the_order_of_their_iterations():

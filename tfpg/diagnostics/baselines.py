@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfpg.diagnostics import blocks
+from tfpg.diagnostics import blocks, offsets
 from tfpg.diagnostics.gradients import Scores
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.plane import digest
@@ -73,12 +73,9 @@ def merged(many: Sequence[Sums]) -> Sums:
     return Sums(*(np.sum(column, 0) for column in zip(*many, strict=True)))
 
 
-def begins(size: int, largest: int, index: int, count: int) -> int:
-    """Where in block `index` an estimate of fewer pairs begins: evenly spread over the blocks, from their start to their end.
-
-    Always at the start, where an episode begins, 500 pairs of episodes of 800 steps would be early steps alone: on Hopper
-    their gradients have a sixth of the variance a pair."""
-    return index * (largest - size) // max(count - 1, 1)
+def block_pairs(sizes: Sequence[int]) -> int:
+    """Pairs of a block that serves an estimate of every size."""
+    return max(*sizes, offsets.SPREAD)
 
 
 def sums(probe: Probe, scores: Scores, v: Any, true: tuple[Any, np.ndarray], block: blocks.Block, pairs: int,
@@ -98,36 +95,40 @@ def study(probe: Probe, true: tuple[Any, np.ndarray], *, sizes: Sequence[int], e
           progress: Callable[[int, bool], None] = lambda pairs, played: None) -> Study:
     """K estimates of every size, those of one size without an episode in common, and a reference from other episodes.
 
-    A block serves an estimate of every size: the largest is all of it, smaller ones lie within (see `begins`).
+    A block serves an estimate of every size, each at a random place of its own within it (offsets).
     Args: true: V* and its φ. estimates: K. reference_pairs: played in blocks of up to 50,000, an even number of them.
         parts, facts: where sums are kept, and what they depend on besides seed and V*. progress: called after each block with
         its pairs, and whether they were played now."""
     parts, scores, v = parts or Parts(None), Scores(probe), networks_of(probe).value
-    facts = {**(facts or {}), "seed": seed, "true": digest(true[1]), "columns": COLUMNS, "sums": 1}
+    facts = {**(facts or {}), "seed": seed, "true": digest(true[1]), "columns": COLUMNS}
 
-    def read(number: int, sizes: Sequence[int], count: int) -> list[list[Sums]]:
+    def read(number: int, sizes: Sequence[int], count: int, within: int, named: dict[str, int]) -> list[list[Sums]]:
         shape = len(sizes), len(COLUMNS)
         shapes = {"pairs": shape[:1], "gradients": (*shape, len(probe.theta)), "first": shape, "second": shape}
         found = []
-        with blocks.Blocks(probe, number, max(sizes), count=count, seed=seed, threads=threads) as stream:
+        with blocks.Blocks(probe, number, within, count=count, seed=seed, threads=threads) as stream:
             for index in range(count):
                 computed = []
 
                 def compute(index=index, computed=computed):
                     computed.append(index)
                     block = stream[index]
-                    each = [sums(probe, scores, v, true, block, size, begins(size, max(sizes), index, count)) for size in sizes]
+                    begins = [offsets.offset(size, number, size, index, spread=within, seed=seed, iteration=probe.iteration)
+                              for size in sizes]
+                    each = [sums(probe, scores, v, true, block, *rows) for rows in zip(sizes, begins, strict=True)]
                     return dict(zip(Sums._fields, map(np.stack, zip(*each, strict=True)), strict=True))
 
-                what = {**facts, "stream": number, "sizes": list(sizes), "count": count, "block": index}
+                what = {**facts, "stream": number, "sizes": list(sizes), "count": count, "block": index, **named}
                 kept = parts.kept(what, shapes, compute)
                 found.append([Sums(*(kept[name][i] for name in Sums._fields)) for i in range(len(sizes))])
-                progress(max(sizes), bool(computed))
+                progress(within, bool(computed))
         return found
 
-    of_sizes = read(STREAM, sizes, estimates)
+    whole = block_pairs(sizes)
+    of_sizes = read(STREAM, sizes, estimates, whole, {"sums": 2, "within": whole})
     count = 2 * -(-reference_pairs // (2 * REFERENCE_BLOCK))
-    pieces = [each for each, in read(REFERENCE_STREAM, [reference_pairs // count], count)]
+    piece = reference_pairs // count
+    pieces = [each for each, in read(REFERENCE_STREAM, [piece], count, piece, {"sums": 1})]
     halves = np.stack([gradients(merged(pieces[half::2])) for half in (0, 1)])
     found = np.stack([[gradients(each) for each in block] for block in of_sizes])  # [K, sizes, forms, baselines, P]
     return Study(found.transpose(2, 3, 1, 0, 4), halves, gradients(merged(pieces)), count * (reference_pairs // count))

@@ -6,8 +6,8 @@
         collect.step_reference(200_000)         steps from many pairs, and from each half of them
 
 Every group and every unit of estimates has a stream of its own (pools). N pairs are the next N; the last episode is cut and
-bootstrapped, and the next estimate begins with the next episode, so no two share one. Memory is that of a part, for steps that
-of their pairs."""
+bootstrapped, and the next estimate begins a random number of pairs after the next episode's start (offsets), so no two share
+an episode. Memory is that of a part, for steps that of their pairs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tfpg import seeds
+from tfpg.diagnostics import offsets
 from tfpg.diagnostics.gradients import Measure, Sums, whole_episodes
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.plane import digest
@@ -28,7 +29,8 @@ from tfpg.types import Batch, Trajectory
 
 REFERENCES, ESTIMATES, STEP_REFERENCES = 2, 3, 5  # streams, see pools
 UNIT_PAIRS = 400_000  # of small estimates that share a stream, and what a kill may cost: about half a minute of Hopper on 2 cores
-VERSION = 1  # to be raised when the same question gets other bits by a change of this code, so that kept parts are not taken
+# To be raised when the same question gets other bits by a change of this code, so that kept parts are not taken.
+VERSIONS = {"reference": 1, "step reference": 1, "estimates": 2}
 Progress = Callable[[int, float], None]  # pairs, seconds
 
 
@@ -69,7 +71,7 @@ class Collector:
             **{name: value for name, value in probe.provenance().items() if name != "policy"},
             "settings": probe.metadata["settings"],
             "learner": digest(np.asarray(probe.phi), *map(np.asarray, probe.policy_slots)),
-            "schedule": probe.schedule, "seed": seed, "unit": UNIT_PAIRS, "version": VERSION}
+            "schedule": probe.schedule, "seed": seed, "unit": UNIT_PAIRS}
 
     def group(self, pairs: int, number: int) -> Group:
         """The sums of group `number`'s pairs, and of its whole episodes: those that began within them are played to their end.
@@ -86,7 +88,7 @@ class Collector:
 
         A TRPO step is the proposed one: its line search changes the length of a step and not its direction, and a refused
         step has a direction too."""
-        shared = max(1, UNIT_PAIRS // pairs)
+        shared = max(1, UNIT_PAIRS // self._cost(pairs))
         return Estimates(*(np.concatenate(column) for column in zip(*(
             self._unit(pairs, first, min(shared, count - first), steps) for first in range(0, count, shared)), strict=True)))
 
@@ -119,18 +121,27 @@ class Collector:
 
     def _unit(self, pairs: int, first: int, count: int, steps: bool) -> Estimates:
         shapes = {name: (count, len(self._probe.theta)) for name in Estimates._fields} | {"accepted": (count,)}
-        facts = {"kind": "estimates", "pairs": pairs, "first": first, "count": count, "steps": steps}
+        facts = {"kind": "estimates", "pairs": pairs, "first": first, "count": count, "steps": steps,
+                 "spread": offsets.SPREAD}
+        cost = count * self._cost(pairs)
 
         def compute():
-            stream = self._stream((ESTIMATES, pairs, first), pairs * count)
+            stream = self._stream((ESTIMATES, pairs, first), cost)
             made = []
             for i in range(first, first + count):
                 stream.align()
+                stream.skip(offsets.offset(pairs, ESTIMATES, pairs, i, spread=offsets.SPREAD, seed=self._seed,
+                                           iteration=self._probe.iteration))
                 parts = stream.take(pairs)
                 made.append(self._held(_joined(list(parts)), i) if steps else self._streamed(parts, pairs, i))
             return {name: np.stack(column) for name, column in zip(Estimates._fields, zip(*made, strict=True), strict=True)}
 
-        return Estimates(**self._kept(facts, shapes, pairs * count, compute))
+        return Estimates(**self._kept(facts, shapes, cost, compute))
+
+    @staticmethod
+    def _cost(pairs: int) -> int:
+        """Pairs that are played for an estimate, on average."""
+        return pairs + offsets.expected(pairs, offsets.SPREAD)
 
     def _streamed(self, parts: Iterator[Trajectory], pairs: int, number: int) -> tuple:
         sums = self._sums(parts, ESTIMATES, pairs, number)
@@ -201,7 +212,7 @@ class Collector:
             seconds = time.perf_counter() - begin
             return found
 
-        found = self._parts.kept({**self._facts, **facts}, shapes, timed)
+        found = self._parts.kept({**self._facts, **facts, "version": VERSIONS[facts["kind"]]}, shapes, timed)
         self._progress(pairs, seconds)
         return found
 

@@ -16,7 +16,7 @@ import scipy.optimize
 import xarray as xr
 
 from tfpg.config import Trpo
-from tfpg.diagnostics import agreement, references
+from tfpg.diagnostics import agreement, offsets, references
 from tfpg.diagnostics.estimates import CONFIDENCE, Estimate
 from tfpg.diagnostics.gradient_pools import Collector, Estimates, Group
 from tfpg.diagnostics.gradient_sizes import GROUPS
@@ -90,7 +90,7 @@ def _agreements(made: dict[int, Estimates], truths: dict[str, np.ndarray], kinds
 
 
 def _noise(made: dict[int, Estimates], groups: list[Group], group_pairs: int) -> dict[str, tuple]:
-    """Noise scale of the gradient by pairs per estimate; the last is that of the reference's groups."""
+    """Noise scale of the gradient by pairs per estimate, the reference's groups among them; the last is of the largest pools."""
     vectors = {size: each.gradient for size, each in made.items()}
     if group_pairs not in vectors:
         vectors[group_pairs] = np.stack([group.sums.gradient() for group in groups])
@@ -126,7 +126,8 @@ def _attributes(probe: Probe, groups: list[Group], estimates: int, reference_pai
         "step_reference_pairs": step_reference_pairs, "estimates": estimates, "confidence": CONFIDENCE, "permuted": PERMUTED,
         "estimator": "gradient of the surrogate at θ_k, GAE of training normalised over the pairs of each estimate",
         "step_kind": "TRPO's step before its line search" if isinstance(probe.config.algorithm, Trpo) else "PPO's update",
-        "minibatches": "as many an epoch as in training"}
+        "minibatches": "as many an epoch as in training",
+        "estimates_begin": f"at random, up to {offsets.SPREAD} pairs less their own after an episode's start"}
 
 
 def _fields(kinds: Sequence[str], suffix: str) -> list[str]:

@@ -1,7 +1,9 @@
 """Which way does a pool say that θ should move? The policy gradient and ∇J from pairs that come in parts.
 
-    sums = Sums()                                             of the surrogate's gradient
-    for part in stream.take(10**7): sums.add(*measure(part))
+    measure, sums = Measure(probe), Sums(len(probe.theta))  # of the surrogate's gradient
+    for part in stream.take(10**7):
+        batch = measure.prepare(part)
+        sums.add(batch.advantages, measure.surrogate(batch, order=draw.permutation(len(batch.advantages))))
     sums.gradient()
 
 Two limits. The estimator's, with Â the GAE of training normalised over all pairs of the estimate,

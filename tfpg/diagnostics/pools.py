@@ -122,6 +122,11 @@ class Stream:
             pairs -= size
             yield first(part, size)
 
+    def skip(self, pairs: int) -> None:
+        """Passes over the next `pairs` transitions."""
+        for _ in self.take(pairs):
+            pass
+
     def align(self) -> None:
         """Goes on to the start of the next episode, where the last pairs ended within one."""
         self.rest()

@@ -72,9 +72,9 @@ def noise_scales(datasets: Sequence[xr.Dataset], *, title: str | None = None) ->
     sheets.tidy(axes)
     axes.set_xlim(iterations[0] - 0.1 * width, iterations[-1] + 0.1 * width)
     axes.margins(y=0.1)
-    groups = int(datasets[0].attrs["reference_groups"])
-    notes = [(f"from {groups} groups of each reference, {INTERVAL}s; an arrow: the gradient cannot be told from 0, and B only be "
-              "bounded from below")]
+    largest = sorted({int(each["noise_pairs"].values[-1]) for each in datasets})
+    notes = [(f"from the largest pools, of {sheets.joined([f'{pairs:,}' for pairs in largest])} pairs each, {INTERVAL}s; an arrow: "
+              "the gradient cannot be told from 0, and B only be bounded from below")]
     return sheets.finish(figure, title or f"Gradient noise scale: {captions.names(datasets)[0] or 'several policies'}", notes)
 
 
@@ -85,7 +85,7 @@ def _panel(axes: Axes, dataset: xr.Dataset, kind: str) -> list[float]:
     sheets.tidy(axes)
     _sizes(axes, sizes)
     axes.axhline(0, color=_DARK, linewidth=0.8, zorder=1)
-    axes.axvline(fields.scalar(dataset, "training_pairs"), color=_GREY, linewidth=1.2, zorder=1,
+    axes.axvline(fields.scalar(dataset, "training_pairs"), color=_GREY, linewidth=1.2, linestyle=_DASHED, zorder=1,
                  label=f"training batch, {fields.scalar(dataset, 'training_pairs'):,.0f} pairs")
     if kind not in fields.texts(dataset, "kind"):
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", fontsize=sheets.SMALL)
@@ -103,7 +103,7 @@ def _panel(axes: Axes, dataset: xr.Dataset, kind: str) -> list[float]:
     if kind == "gradient" and np.isfinite(scale := _best_scale(dataset)[0]):
         between = np.geomspace(sizes[0], sizes[-1], 60)
         axes.plot(between, between / (between + scale), color=captions.colour(dataset), linewidth=0.9, linestyle=_DOTTED,
-                  zorder=2, label="N / (N + B), B from the reference's groups")
+                  zorder=2, label="N / (N + B), B from the largest pools")
     axes.text(0.02, 0.97, "\n".join(_said(dataset, kind)), transform=axes.transAxes, va="top", fontsize=sheets.SMALL - 0.5,
               color=_DARK, zorder=6, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
     return ends
@@ -159,8 +159,8 @@ def _best_scale(dataset: xr.Dataset) -> tuple[float, float, float]:
 
 def _scale_words(scale: float, low: float, high: float) -> str:
     if not np.isfinite(high):
-        return f"{sheets.number(low)} or more" if np.isfinite(low) else "unknown"
-    return f"{sheets.number(scale)}{sheets.interval(low, high)}"
+        return f"{sheets.number(sheets.significant(low))} or more" if np.isfinite(low) else "unknown"
+    return f"{sheets.number(sheets.significant(scale))}{sheets.interval(*map(sheets.significant, (low, high)))}"
 
 
 def _scale(axes: Axes, dataset: xr.Dataset, shift: float, label: str) -> None:

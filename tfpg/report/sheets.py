@@ -95,6 +95,11 @@ def number(value: float, digits: int = 3) -> str:
     return found.replace("-", "−")
 
 
+def significant(value: float) -> float:
+    """To three significant digits: 281,026 is 281,000."""
+    return float(f"{value:.3g}")
+
+
 def signed(value: float) -> str:
     """A difference as it is read, with its sign."""
     return ("+" if value >= 0 else "") + number(value)
