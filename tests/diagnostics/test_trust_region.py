@@ -1,5 +1,7 @@
 """Updates on held-out pairs: whose they are, how they are distributed, and that it does not matter when they are looked at."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -15,6 +17,7 @@ from tfpg.diagnostics import pools
 from tfpg.diagnostics.trust_region import Heldout, frames, step_of, step_on_film
 from tfpg.envs.transforms import normalise_observation
 from tfpg.run_directory import RunDirectory
+from tfpg.training import iterations
 
 
 def made(env, indices=(0, 1, 5), **settings):
@@ -105,6 +108,16 @@ def test_iterations_and_seeds_share_no_pair():
         drawn = [pools.first(pool, 100) for pool in (*ours.play(steps), *theirs.play(others))]
     assert len(np.unique(np.concatenate([pool.obs for pool in drawn]))) == 300
     assert len(np.unique(np.concatenate([pool.actions for pool in drawn]))) == 300
+
+
+def test_held_out_pairs_are_none_that_the_run_was_trained_on():
+    config, task, steps = made(lq.TASK, (0, 1))
+    trained = [record.trajectory for record in itertools.islice(iterations(config), 2)]
+    with Heldout(config, task, pairs=100, points=2) as heldout:
+        drawn = [pools.first(pool, 100) for pool in heldout.play(steps)]
+    for column in ("obs", "actions"):
+        ours, theirs = (np.unique(np.concatenate([np.ravel(getattr(each, column)) for each in group])) for group in (drawn, trained))
+        assert not np.intersect1d(ours, theirs).size and len(theirs) > 10
 
 
 def test_the_film_gives_the_steps_that_the_records_gave(tmp_path):

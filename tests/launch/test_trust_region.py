@@ -1,5 +1,6 @@
 """python -m launch.trust_region, as a user meets it: live and afterwards are one, kills, what it leaves, what it refuses."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,21 @@ def test_held_out_pairs_give_the_same_numbers_live_and_afterwards(runs, afterwar
     assert (live.attrs["heldout_live"], later.attrs["heldout_live"]) == (4, 0)
     xr.testing.assert_equal(live, later)
     assert np.isfinite(later["mean_kl"]).all() and (later["pairs"] == 256).all()
+
+
+def test_ppos_live_numbers_are_those_of_its_film(runs, tmp_path):
+    blind = shutil.copytree(runs["ppo-0"], tmp_path / "ppo-0")
+    rows = [json.loads(line) for line in (blind / "metrics.jsonl").read_text().splitlines()]
+    seen = [row for row in rows if any("heldout" in name for name in row)]
+    assert len(seen) == 2
+    (blind / "metrics.jsonl").write_text("".join(
+        json.dumps({name: value for name, value in row.items() if "heldout" not in name}) + "\n" for row in rows))
+    for run, output in ((runs["ppo-0"], "live"), (blind, "film")):
+        code, _, err = look(f"--run={run}", "--heldout_every=2", f"--output={tmp_path / output}")
+        assert code == 0, err
+    live, film = (stored(tmp_path / output, "ppo-0") for output in ("live", "film"))
+    assert (live.attrs["heldout_live"], film.attrs["heldout_live"]) == (2, 0)
+    xr.testing.assert_equal(live, film)
 
 
 def test_a_killed_look_plays_nothing_twice_and_ends_with_the_same_numbers(runs, afterwards, tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ def inside(dataset: xr.Dataset) -> Figure:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="x-small", frameon=False)
+            axes.legend(fontsize="x-small", frameon=False, loc="upper right" if panel is _shares else "best")
     attrs, count = dataset.attrs, dataset.sizes["iteration"]
     smooth = f" (curves of KL and ratio: running geometric means of {WINDOW})" if count >= LONG else ""
     figure.suptitle(f"{attrs['preset']} on {attrs['task']}, seed {attrs['run_seed']}: {count} iterations of "
@@ -222,8 +222,11 @@ def _predicted_kl(axes: Axes, dataset: xr.Dataset) -> None:
 
 def _gain(axes: Axes, dataset: xr.Dataset) -> None:
     fraction = dataset["accepted_fraction"].values
-    _against(axes, dataset["expected_gain"].values * fraction, dataset["actual_gain"].values, "the applied step")
+    _against(axes, dataset["expected_gain"].values * fraction, dataset["actual_gain"].values, "_")
     axes.set(title="Gain of the surrogate: promised against real", xlabel="gᵀΔθ of the applied step", ylabel="L(θ) − L(θ_old)")
+    # One outlier of the ratio makes a gain a hundred times as large as was promised: logarithmic beyond what is usual.
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.set_yscale("symlog", linthresh=0.1)
 
 
 def _against(axes: Axes, promised: np.ndarray, real: np.ndarray, label: str, marker: str = "o") -> None:
@@ -242,7 +245,7 @@ def _shares(axes: Axes, dataset: xr.Dataset) -> None:
             axes.plot(dataset["iteration"].values[known], values[known], color=colour, linestyle=_LINES[pool], linewidth=0.9,
                       label=f"{words}, {_WORDS[pool].removeprefix('on ')}")
     axes.set(title="Share of pairs", xlabel="iteration", ylabel="share")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.4 * axes.get_ylim()[1])  # room for the legend above the curves
 
 
 def _normaliser(axes: Axes, dataset: xr.Dataset) -> None:
