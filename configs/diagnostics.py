@@ -86,3 +86,16 @@ VALUES = {
         repeats=64, fit_pairs=5_000_000, check_pairs=1_000_000, sizes=(500, 1_000, 2_000, 5_000, 10_000), estimates=10,
         reference_pairs=5_000_000),
 }
+
+
+class TrustRegions(NamedTuple):
+    """Budget of launch.trust_region; a pool has as many pairs as a batch of the run, for largest ratios to compare."""
+
+    heldout_every: int  # iterations from one that is looked at on held-out pairs to the next
+
+
+TRUST_REGIONS = {
+    "smoke": TrustRegions(heldout_every=100),  # seconds a run
+    "small": TrustRegions(heldout_every=10),  # half a minute a run of 488 iterations
+    "paper": TrustRegions(heldout_every=1),  # every iteration, as published: some minutes a run
+}

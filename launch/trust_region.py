@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from launch import commandline
-from tfpg.errors import UserError
+from tfpg.errors import UserError, nearest
 from tfpg.run_directory import RunDirectory
 
 ABOUT = ("KL and ratio of every update of runs, on the update's own pairs (from metrics.jsonl) and on held-out pairs of whole "
@@ -21,8 +22,11 @@ def define(values: flags.FlagValues) -> None:
     whole = commandline.define_whole
     flags.DEFINE_multi_string("run", None, "directory of a run, for example runs/trpo-Hopper-v5-0; may be given often",
                               flag_values=values)
-    whole("heldout_every", 10, "iterations from one that is looked at on held-out pairs to the next; 0 = none", low=0,
-          values=values)
+    flags.DEFINE_string("scale", "small", f"{' | '.join(_scales())} (configs/diagnostics.py): how many iterations are looked at on "
+                        "held-out pairs", flag_values=values)
+    by_scale = " | ".join(f"{name} {scale.heldout_every}" for name, scale in _scales().items())
+    whole("heldout_every", None, "iterations from one that is looked at on held-out pairs to the next; 0 = none; default by "
+          f"--scale: {by_scale}", low=0, values=values)
     whole("heldout_pairs", None, "pairs of a held-out pool; default as many as a batch of the run has, for largest ratios are "
           "compared at equal numbers", low=2, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost", flag_values=values)
@@ -39,7 +43,7 @@ def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the runs."""
     runs = [_run(given) for given in values["run"].value or [None]]
     _check_apart(runs)
-    every, pairs = values["heldout_every"].value, values["heldout_pairs"].value
+    every, pairs = _every(values), values["heldout_pairs"].value
     if pairs is not None and not every:
         raise UserError(f"heldout_pairs={pairs} has no effect with heldout_every=0.")
     runtimes = {run.config.runtime for run in runs}
@@ -58,6 +62,19 @@ def body(values: flags.FlagValues) -> int:
     from launch import distances
 
     return distances.look(runs, every=every, pairs=pairs, output=output, dry_run=values["dry_run"].value)
+
+
+def _every(values: flags.FlagValues) -> int:
+    """Errors: UserError for an unknown scale."""
+    scales, name = _scales(), values["scale"].value
+    if name not in scales:
+        raise UserError(f"there is no scale={name}: {nearest(name, scales)}")
+    given = values["heldout_every"].value
+    return scales[name].heldout_every if given is None else given
+
+
+def _scales() -> dict[str, Any]:
+    return commandline.configuration("diagnostics").TRUST_REGIONS
 
 
 def _run(given: str | None) -> RunDirectory:

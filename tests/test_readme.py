@@ -35,3 +35,21 @@ def test_the_trust_region_monitor_works_in_a_loop_of_ones_own(tmp_path, monkeypa
     taken = np.arange(64), batches[-1][1]
     np.testing.assert_allclose(found["trust_region/train/max_ratio"][-1], np.max(q[taken] / p[taken]), rtol=1e-5)
     assert found["trust_region/train/mean_kl"][-1] > 0
+
+
+def test_gradients_of_ones_own_are_judged_by_arrays_alone():
+    """Gradients with 2,048 pairs each of noise scale B: E‖noise‖² = ‖g‖² B/2048."""
+    draw = np.random.default_rng(1)
+    truth, noise_scale = draw.choice([-1.0, 1.0], 400), 4096  # a coordinate's noise is to it as all noise is to ‖g‖
+
+    def my_gradient(pairs):
+        return truth + np.sqrt(noise_scale / pairs) * draw.normal(size=400)
+
+    scope = {"my_gradient": my_gradient, "ten_batches_of_2048_pairs": [2048] * 10, "ten_batches_of_100_000_others": [100_000] * 10}
+    code = block("from tfpg.diagnostics import agreement, references")
+    exec(code, scope)  # noqa: S102  (our own text)
+    asked = {line.split("(")[0]: eval(line, scope) for line in code.splitlines() if line.startswith(("agreement.", "references."))}
+    low, high = asked["agreement.noise_scale"].low, asked["agreement.noise_scale"].high
+    assert low < noise_scale < high < np.inf
+    assert abs(float(asked["agreement.pairwise"].mean) - 2048 / (2048 + noise_scale)) < 0.1
+    assert asked["agreement.chance"] == 1 / np.sqrt(400)

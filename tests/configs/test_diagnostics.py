@@ -84,3 +84,9 @@ def test_every_scale_of_values_can_be_planned(name):
 def test_a_larger_scale_of_values_has_the_larger_budget(field):
     budgets = [getattr(VALUES[name], field) for name in ("smoke", "small", "paper")]
     assert budgets == sorted(set(budgets))
+
+
+def test_trust_regions_have_the_same_scales_and_paper_looks_at_every_iteration():
+    scales = configuration("diagnostics").TRUST_REGIONS
+    assert list(scales) == list(SCALES) and scales["paper"].heldout_every == 1
+    assert scales["smoke"].heldout_every > scales["small"].heldout_every > 1

@@ -58,6 +58,14 @@ def test_held_out_pairs_give_the_same_numbers_live_and_afterwards(runs, afterwar
     assert np.isfinite(later["mean_kl"]).all() and (later["pairs"] == 256).all()
 
 
+@pytest.mark.parametrize(("arguments", "looked_at"), [
+    (["--scale=paper"], 4), ([], 1), (["--scale=smoke"], 1), (["--scale=paper", "--heldout_every=2"], 2)])
+def test_a_scale_says_how_many_iterations_are_looked_at(runs, arguments, looked_at, tmp_path):
+    code, out, err = look(f"--run={runs['later']}", *arguments, "--dry_run", f"--output={tmp_path}")
+    assert code == 0, err
+    assert f"held-out pools of 256 pairs for {looked_at}:" in out
+
+
 def test_ppos_live_numbers_are_those_of_its_film(runs, tmp_path):
     blind = shutil.copytree(runs["ppo-0"], tmp_path / "ppo-0")
     rows = [json.loads(line) for line in (blind / "metrics.jsonl").read_text().splitlines()]
@@ -147,6 +155,7 @@ def test_a_dry_run_and_no_held_out_pairs_play_nothing(runs, tmp_path, monkeypatc
     (["--run={later}", "--run={later}"], "is given twice"), (["--run={empty}"], "has no finished iteration yet"),
     (["--run={filmless}"], "has no film"), (["--run={later}", "--run={twin}/later"], "would both be stored as later.nc"),
     (["--run={later}", "--run={twin}/again", "--heldout_every=0"], "one seed"), (["--run={damaged}"], "000001.npz is damaged"),
+    (["--run={later}", "--scale=smal"], "there is no scale=smal: did you mean"),
     (["--run={later}", "--heldout_every=-1"], "heldout_every"), (["--run={later}", "--heldout_pairs=1"], "heldout_pairs"),
     (["--run={later}", "--heldout_pairs=9", "--heldout_every=0"], "heldout_pairs=9 has no effect")])
 def test_bad_input_is_one_sentence(runs, places, arguments, words, tmp_path):
