@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from launch import commandline, regionnumbers
+from launch import commandline, pictures, regionnumbers
 from launch.announcing import duration
 from launch.commandline import say
 from tfpg import storage
@@ -18,9 +19,8 @@ from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.pools import FEW_ENVS
 from tfpg.diagnostics.trust_region import HeldoutRegion, frames
 from tfpg.errors import UserError
-from tfpg.report import figures, metrics, trust_regions
+from tfpg.report import metrics, trust_regions
 from tfpg.report.progress import Budget
-from tfpg.report.summaries import Summaries
 from tfpg.run_directory import RunDirectory
 
 SUMMARY, NUMBERS = "summary.nc", "numbers.txt"
@@ -46,9 +46,10 @@ def look(runs: Sequence[RunDirectory], *, every: int, pairs: int | None, output:
         found = [_looked(work, every, output, budget) for work in works]
     summary = trust_region_seeds.over_seeds(found)
     results.save(summary, output / SUMMARY)
-    drawn = {"trust_region": trust_regions.over_seeds(trust_region_seeds.over_seeds(found, window=_window(found)))}
-    drawn |= {f"{work.run.path.name}-inside": trust_regions.inside(dataset) for work, dataset in zip(works, found, strict=True)}
-    _keep(drawn, output, steps=int(np.nanmax(summary["env_steps"])))
+    smooth = trust_region_seeds.over_seeds(found, window=_window(found))
+    drawn = {"trust_region": functools.partial(trust_regions.over_seeds, smooth)}
+    drawn |= {f"{work.run.path.name}-inside": functools.partial(trust_regions.inside, dataset) for work, dataset in zip(works, found, strict=True)}
+    pictures.keep(drawn, output, int(np.nanmax(summary["env_steps"])), under="trust_region")
     text = regionnumbers.report(found)
     storage.write_text(output / NUMBERS, text + "\n")
     say(text)
@@ -105,12 +106,3 @@ def reference_delta(env: str) -> float:
 
 def _window(found: Sequence[xr.Dataset]) -> int:
     return trust_regions.WINDOW if max(dataset.sizes["iteration"] for dataset in found) >= trust_regions.LONG else 1
-
-
-def _keep(drawn: dict[str, Any], directory: Path, steps: int) -> None:
-    with Summaries(directory) as writer:
-        for name, figure in drawn.items():
-            png = figures.png(figure)
-            writer.figure(f"trust_region/{name}", png, env_steps=steps)
-            writer.flush()
-            storage.write_bytes(directory / f"{name}.png", png)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from launch import firstlook, gradientnumbers, numbers, policies, surveyplan
+from launch import firstlook, gradientnumbers, numbers, pictures, policies, surveyplan
 from launch.announcing import duration
 from launch.commandline import say
 from launch.gradientplan import Plan, as_facts
@@ -23,7 +23,6 @@ from tfpg.diagnostics.gradient_quality import quality
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe
 from tfpg.errors import UserError
-from tfpg.report import figures, summaries
 from tfpg.report import gradients as report
 from tfpg.report.progress import Budget
 
@@ -116,7 +115,8 @@ def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Bu
         results.save(dataset.assign_attrs(facts), path)
     found = _loaded(path)
     if new or not path.with_suffix(".png").exists():
-        _draw({"gradients": functools.partial(report.agreement, [found])}, directory, int(found.attrs["env_steps"]))
+        pictures.keep({"gradients": functools.partial(report.agreement, [found])}, directory, int(found.attrs["env_steps"]),
+                      under="gradients")
     storage.write_text(directory / NUMBERS, gradientnumbers.report(each, found, 120) + "\n")
     with budget.aside():
         say("\n" + gradientnumbers.report(each, found))
@@ -135,18 +135,8 @@ def _panels(found: Sequence[xr.Dataset], directory: Path) -> str:
     else:
         drawers |= {f"panels-gradients-{preset}": functools.partial(
             report.agreement, [each for each in found if each.attrs["preset"] == preset]) for preset in presets}
-    _draw(drawers, directory, 0)
+    pictures.keep(drawers, directory, 0, under="gradients")
     return f"{', '.join(f'{name}.png' for name in sorted(drawers))} in {directory}"
-
-
-def _draw(drawers: dict, directory: Path, env_steps: int) -> None:
-    """The event comes first: a figure whose PNG a kill left out is drawn again."""
-    with summaries.Summaries(directory) as writer:
-        for name, draw in drawers.items():
-            png = figures.png(draw())
-            writer.figure(f"gradients/{name}", png, env_steps=env_steps)
-            writer.flush()
-            storage.write_bytes(directory / f"{name}.png", png)
 
 
 def _loaded(path: Path) -> xr.Dataset:

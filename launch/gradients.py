@@ -52,11 +52,7 @@ def body(values: flags.FlagValues) -> int:
         if policies.is_foreign(path):
             raise UserError(f"{path} was not written by tfpg: gradients need the value net, the normaliser and the "
                             "optimiser's state.")
-    runtimes = {policies.runtime_of(path) for path in paths}
-    if len(runtimes) > 1:
-        raise UserError("the policies were trained with different runtime settings, which change every bit: look at them one "
-                        "command each.")
-    runtime = runtimes.pop()
+    runtime = policies.runtime_of_all(paths)
 
     from tfpg import runtime as start
 

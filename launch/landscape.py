@@ -90,11 +90,7 @@ def body(values: flags.FlagValues) -> int:
     foreign = _foreign(values, others)
     if others:
         _check_foreign(others[0], plan, surfaces, values)
-    runtimes = {policies.runtime_of(path) for path in paths if path not in others} or {policies.runtime_of(paths[0])}
-    if len(runtimes) > 1:
-        raise UserError("the policies were trained with different runtime settings, which change every bit: look at them one "
-                        "command each.")
-    runtime = runtimes.pop()
+    runtime = policies.runtime_of_all([path for path in paths if path not in others] or paths[:1])
 
     from tfpg import runtime as start
 

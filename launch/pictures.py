@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def draw(found: dict[str, xr.Dataset], directory: Path, new: Sequence[str]) -> N
     if "return" in found and "surrogate" in found:
         drawers["comparison"] = lambda: landscapes.comparison(found["return"], found["surrogate"])
     steps = int(next(iter(found.values())).attrs.get("env_steps", 0))
-    _keep({name: draw for name, draw in drawers.items() if name in new or not (directory / f"{name}.png").exists()},
+    keep({name: draw for name, draw in drawers.items() if name in new or not (directory / f"{name}.png").exists()},
           directory, steps)
 
 
@@ -40,17 +40,17 @@ def panels(found: Sequence[dict[str, xr.Dataset]], directory: Path) -> str:
             drawers[file] = functools.partial(side_by_side.panels, datasets, update=update)
             drawers[f"{file}-own-scales"] = functools.partial(side_by_side.panels, datasets, shared=False, update=update)
             drawers[f"{file}-3d"] = functools.partial(side_by_side.panels_3d, datasets, update=update)
-    _keep(drawers, directory, 0)
+    keep(drawers, directory, 0)
     return f"{', '.join(f'{name}.png' for name in drawers)} in {directory}" if drawers else "none, for they share no surface"
 
 
-def _keep(drawers: dict[str, Draw], directory: Path, steps: int) -> None:
+def keep(drawers: Mapping[str, Draw], directory: Path, steps: int, *, under: str = "landscape") -> None:
     """Draws each. The event comes first: a figure whose PNG a kill left out is drawn again."""
     if not drawers:
         return
     with summaries.Summaries(directory) as writer:
         for name, draw in drawers.items():
             png = figures.png(draw())
-            writer.figure(f"landscape/{name}", png, env_steps=steps)
+            writer.figure(f"{under}/{name}", png, env_steps=steps)
             writer.flush()
             storage.write_bytes(directory / f"{name}.png", png)

@@ -54,6 +54,15 @@ def runtime_of(policy: Path) -> Runtime:
         raise UserError(f"{file} is damaged or of another version: it has no settings.") from None
 
 
+def runtime_of_all(paths: Sequence[Path]) -> Runtime:
+    """The runtime settings that all of them were trained with. Errors: UserError where they differ, and as of `runtime_of`."""
+    found = {runtime_of(path) for path in paths}
+    if len(found) > 1:
+        raise UserError("the policies were trained with different runtime settings, which change every bit: look at them one "
+                        "command each.")
+    return found.pop()
+
+
 def output(given: str | None, policy: Path) -> Path:
     """Where results go: what is given, the diagnostics of the policy's run, or the current directory."""
     if given is not None:

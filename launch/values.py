@@ -53,11 +53,7 @@ def body(values: flags.FlagValues) -> int:
             raise UserError(f"{path} was not written by tfpg: it carries no value net and no optimiser's state.")
         if paths.count(path) > 1:
             raise UserError(f"policy={path} is given twice.")
-    runtimes = {policies.runtime_of(path) for path in paths}
-    if len(runtimes) > 1:
-        raise UserError("the policies were trained with different runtime settings, which change every bit: look at them one "
-                        "command each.")
-    runtime = runtimes.pop()
+    runtime = policies.runtime_of_all(paths)
 
     from tfpg import runtime as start
 

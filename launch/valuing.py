@@ -4,6 +4,7 @@ Everything that is finished is a file: the same command again reads it, and goes
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from launch import firstlook, numbers, policies, surveyplan, tables, valuenumbers
+from launch import firstlook, numbers, pictures, policies, surveyplan, tables, valuenumbers
 from launch.announcing import duration
 from launch.commandline import say
 from launch.valueplan import Plan
@@ -21,7 +22,6 @@ from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe
 from tfpg.diagnostics.returns import Pilot
 from tfpg.errors import UserError
-from tfpg.report import figures, summaries
 from tfpg.report import values as drawn
 from tfpg.report.progress import Budget
 
@@ -121,7 +121,7 @@ def _studied(study: Study, threads: int, budget: Budget) -> xr.Dataset:
         results.save(found.assign_attrs(scale=study.plan.scale), path)
     found = _loaded(path)
     if new or not (study.directory / f"{SINGLE}.png").exists():
-        _draw(study.directory, SINGLE, drawn.study(found), int(found.attrs["env_steps"]))
+        pictures.keep({SINGLE: functools.partial(drawn.study, found)}, study.directory, int(found.attrs["env_steps"]), under="values")
     storage.write_text(study.directory / NUMBERS, valuenumbers.report(found) + "\n")
     with budget.aside():
         say(f"\n{valuenumbers.report(found)}\nstored in {study.directory}: {RESULT}, {SINGLE}.png, {NUMBERS}")
@@ -137,17 +137,8 @@ def _together(found: Sequence[xr.Dataset], directory: Path) -> None:
     for (task, preset, seed), each in runs.items():
         if len(each) > 1:
             names.append(TOGETHER if len(runs) == 1 else f"{TOGETHER}-{preset}-{task}-{seed}".replace(":", "-").replace("/", "-"))
-            _draw(directory, names[-1], drawn.by_iteration(each), 0)
+            pictures.keep({names[-1]: functools.partial(drawn.by_iteration, each)}, directory, 0, under="values")
     say(f"\n{text}\nall policies: {', '.join([f'{TOGETHER}.txt', *(f'{name}.png' for name in names)])} in {directory}")
-
-
-def _draw(directory: Path, name: str, figure, steps: int) -> None:
-    """The event comes first: a figure whose PNG a kill left out is drawn again."""
-    png = figures.png(figure)
-    with summaries.Summaries(directory) as writer:
-        writer.figure(f"values/{name}", png, env_steps=steps)
-        writer.flush()
-    storage.write_bytes(directory / f"{name}.png", png)
 
 
 def _loaded(path: Path) -> xr.Dataset:
