@@ -41,6 +41,9 @@ def test_a_limit_that_cannot_be_told_from_nothing_has_no_cosine():
     found = [references.between(draw.normal(size=(10, 50)), draw.normal(size=(10, 50))) for _ in range(50)]
     assert 0.4 < np.mean([np.isnan(e.mean) for e in found]) <= 1  # three quarters by chance
     assert all(np.isnan(e.low) and e.count == 0 for e in found if np.isnan(e.mean))
+    # a number without an interval is none: what is divided by could be 0
+    assert all(np.isfinite([e.low, e.high]).all() for e in found if np.isfinite(e.mean))
+    assert any(np.isfinite(e.mean) for e in found)
 
 
 def test_two_groups_have_halves_but_no_interval():

@@ -38,7 +38,8 @@ def between(a: np.ndarray, b: np.ndarray) -> Estimate:
 
         Σ_{i≠j} a_i·b_j / √(Σ_{i≠j} a_i·a_j · Σ_{i≠j} b_i·b_j)
 
-    a_i and b_i may come from the same pairs: their products are left out. NaN where a limit cannot be told from 0.
+    a_i and b_i may come from the same pairs: their products are left out. NaN where a limit cannot be told from 0: where its
+    square is not positive, be it with one group left out. Dividing by what may be 0 gives any number, −3 for a cosine.
     Coverage of nominal 95 % as above, true cosine .6: isotropic 95.0 97.0 97.8, spectrum 1/j 98.3 98.7 86.1; the last is of
     the 36 % of simulations in which both limits could be told from 0.
     Args: a, b: [G, P]. Returns: Estimate [], ends kept within [−1, 1]; the estimate itself may lie a little above 1."""
@@ -49,6 +50,8 @@ def between(a: np.ndarray, b: np.ndarray) -> Estimate:
         return square[2] / np.sqrt(square[0] * square[1]) if min(square[:2]) > 0 else np.nan
 
     found = _left_out(statistic, len(aa), even=False)
+    if not np.isfinite(found.stderr):
+        return student(np.nan, np.nan, 1, 0)
     return found._replace(low=np.clip(found.low, -1, 1), high=np.clip(found.high, -1, 1))
 
 
