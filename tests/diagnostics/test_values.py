@@ -178,7 +178,7 @@ def test_intervals_cover(count):
         for _ in range(runs):
             t = np.arange(50) / 50
             v = np.tile(2 + np.sin(3 * t), (episodes, 1))
-            luck = -(draw.random((episodes, 1)) < 0.3) * 1.5 * t**4
+            luck = -1.5 * (draw.random((episodes, 1)) < 0.3) * t**4
             targets = v + 0.3 * draw.normal(size=(episodes, 1)) + luck + 0.1 * draw.normal(size=v.shape)
             found = judgements.judged(values=v.ravel(), targets=targets.ravel(), kept=np.ones(v.size, bool),
                                   clusters=np.repeat(np.arange(episodes), 50))
