@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from launch import numbers, tables
 from launch.surveying import Survey, Task
-from tfpg.diagnostics.estimates import FEW, detectable
+from tfpg.diagnostics.statistics.estimates import FEW, detectable
 
 _HEAD = ("", "", "points", "episodes", "pairs", "time", "finds", "")
 

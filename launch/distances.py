@@ -14,10 +14,11 @@ from launch import commandline, pictures, regionnumbers
 from launch.announcing import duration
 from launch.commandline import say
 from tfpg import storage
-from tfpg.diagnostics import results, trust_region_runs, trust_region_seeds
+from tfpg.diagnostics import results
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.pools import FEW_ENVS
-from tfpg.diagnostics.trust_region import HeldoutRegion, frames
+from tfpg.diagnostics.trust_regions import of_runs, over_agents
+from tfpg.diagnostics.trust_regions.heldout import HeldoutRegion, frames
 from tfpg.errors import UserError
 from tfpg.report import metrics, trust_regions
 from tfpg.report.progress import Budget
@@ -44,9 +45,9 @@ def look(runs: Sequence[RunDirectory], *, every: int, pairs: int | None, output:
         return 0
     with Budget(sum(len(work.missing) for work in works), unit="updates") as budget:
         found = [_looked(work, every, output, budget) for work in works]
-    summary = trust_region_seeds.over_seeds(found)
+    summary = over_agents.over_seeds(found)
     results.save(summary, output / SUMMARY)
-    smooth = trust_region_seeds.over_seeds(found, window=_window(found))
+    smooth = over_agents.over_seeds(found, window=_window(found))
     drawn = {"trust_region": functools.partial(trust_regions.over_seeds, smooth)}
     drawn |= {f"{work.run.path.name}-inside": functools.partial(trust_regions.inside, dataset) for work, dataset in zip(works, found, strict=True)}
     pictures.keep(drawn, output, int(np.nanmax(summary["env_steps"])), under="trust_region")
@@ -63,7 +64,7 @@ def _work(run: RunDirectory, every: int, pairs: int | None) -> Work:
     if not rows:
         raise UserError(f"{run.path} has no finished iteration yet.")
     pairs = pairs or run.config.rollout.num_steps
-    live = trust_region_runs.live(rows, pairs)
+    live = of_runs.live(rows, pairs)
     shown = set(frames(run)) & {int(row["iteration"]) for row in rows}
     missing = [k for k in sorted(shown) if every and k % every == 0 and k not in live]
     return Work(run, rows, live, missing, pairs)
@@ -91,8 +92,8 @@ def _looked(work: Work, every: int, output: Path, budget: Budget) -> xr.Dataset:
     """One run: its held-out pools, its Dataset on the disk."""
     run, config = work.run, work.run.config
     budget.begin(f"{config.preset} on {config.env}, seed {config.seed}")
-    found = trust_region_runs.on_film(run, work.missing, pairs=work.pairs, parts=Parts(output / "parts"), progress=budget.advance)
-    dataset = trust_region_runs.dataset(
+    found = of_runs.on_film(run, work.missing, pairs=work.pairs, parts=Parts(output / "parts"), progress=budget.advance)
+    dataset = of_runs.dataset(
         work.rows, {**found, **work.live}, config, run=str(run.path), heldout_every=every, heldout_live=len(work.live),
         reference_delta=reference_delta(config.env))
     results.save(dataset, output / f"{run.path.name}.nc")

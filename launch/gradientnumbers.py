@@ -10,9 +10,9 @@ import xarray as xr
 
 from launch import numbers, tables
 from launch.numbers import interval
-from tfpg.diagnostics.estimates import student
-from tfpg.diagnostics.gradient_quality import fitted_scale
+from tfpg.diagnostics.gradients.quality import fitted_scale
 from tfpg.diagnostics.probe import Probe
+from tfpg.diagnostics.statistics.estimates import student
 from tfpg.report.sheets import significant
 
 _TRUTHS = {"limit": "the estimator's limit", "return": "Monte-Carlo ∇J", "step": "the step from many pairs"}

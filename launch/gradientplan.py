@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfpg.diagnostics.gradient_sizes import GROUPS, least_step, usable
+from tfpg.diagnostics.gradients.sizes import GROUPS, least_step, usable
 from tfpg.diagnostics.offsets import SPREAD, expected
 from tfpg.errors import UserError, nearest
 

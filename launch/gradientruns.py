@@ -18,8 +18,8 @@ from launch.gradientplan import Plan, as_facts
 from tfpg import storage
 from tfpg.config import Ppo, Runtime
 from tfpg.diagnostics import probe, results
-from tfpg.diagnostics.gradient_pools import Collector
-from tfpg.diagnostics.gradient_quality import quality
+from tfpg.diagnostics.gradients.collecting import Collector
+from tfpg.diagnostics.gradients.quality import quality
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe
 from tfpg.errors import UserError

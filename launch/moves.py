@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from launch.surveyplan import Plan
-from tfpg.diagnostics import foreign, plane, pools, surrogates, updates
+from tfpg.diagnostics import foreign, pools, updates
+from tfpg.diagnostics.landscapes import plane, surrogates
 from tfpg.diagnostics.probe import Probe, Subject
 from tfpg.errors import UserError
 

@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from launch.moves import described
-from tfpg.diagnostics import post_update
-from tfpg.diagnostics.estimates import FEW
+from tfpg.diagnostics.landscapes import post_update
 from tfpg.diagnostics.probe import Probe, Subject
+from tfpg.diagnostics.statistics.estimates import FEW
 
 _POOLS = {"train": "the update's own pairs (a step made from them looks better there than it is)", "heldout": "held-out pairs",
           "given": "the pairs of the run's own update"}  # from which a step that --step gives was not made

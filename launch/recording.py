@@ -14,7 +14,7 @@ from launch.plan import Plan
 from tfpg import checkpoint, snapshot, storage
 from tfpg.config import Config
 from tfpg.diagnostics import evaluation, probe, results
-from tfpg.diagnostics.trust_region import Heldout, step_of
+from tfpg.diagnostics.trust_regions.heldout import Heldout, step_of
 from tfpg.errors import RunError
 from tfpg.report import figures, metrics, summaries
 from tfpg.report.progress import Progress

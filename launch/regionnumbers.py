@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from launch import tables
-from tfpg.diagnostics import trust_region_seeds
-from tfpg.diagnostics.trust_region_seeds import Share
+from tfpg.diagnostics.trust_regions import over_agents
+from tfpg.diagnostics.trust_regions.over_agents import Share
 
 _HEAD = ("", "pairs", "iterations", "mean KL ≤ own δ", "mean KL ≤ δ of trpo", "max ratio: median", "90 %", "largest")
 
@@ -18,15 +18,15 @@ def report(datasets: Sequence[xr.Dataset]) -> str:
     """A table: for each algorithm on each task, on its own pairs, on those of the iterations that were looked at on held-out
     pairs, and on held-out ones."""
     rows, shares = [], []
-    for (task, preset), agents in trust_region_seeds.groups(datasets).items():
+    for (task, preset), agents in over_agents.groups(datasets).items():
         for pool, words, some in _pools(agents):
             ratios = np.concatenate([agent["max_ratio"].sel(pool=pool).values for agent in some])
             ratios = np.sort(ratios[~np.isnan(ratios)])  # infinite ones count
             if not ratios.size:
                 continue
-            own = None if "delta" not in some[0] else trust_region_seeds.share(some, pool, [a["delta"].values for a in some])
+            own = None if "delta" not in some[0] else over_agents.share(some, pool, [a["delta"].values for a in some])
             reference = float(agents[0].attrs["reference_delta"])
-            theirs = trust_region_seeds.share(some, pool, [reference] * len(some))
+            theirs = over_agents.share(some, pool, [reference] * len(some))
             shares += [share for share in (own, theirs) if share is not None]
             count = "1 agent" if theirs.agents == 1 else f"{theirs.agents} agents"
             levels = (np.quantile(ratios, level, method="inverted_cdf") for level in (0.5, 0.9, 1))

@@ -19,7 +19,8 @@ import xarray as xr
 from launch import firstlook
 from launch.moves import Move, Moves, described
 from launch.surveyplan import NEEDS_STEP, Plan
-from tfpg.diagnostics import film, landscapes, plane, post_update, results, returns, slices
+from tfpg.diagnostics import results, returns
+from tfpg.diagnostics.landscapes import film, plane, post_update, slices, surfaces
 from tfpg.diagnostics.probe import Subject
 
 
@@ -158,7 +159,7 @@ class Survey:
     def _return(self) -> xr.Dataset:
         episodes = self.pilot.episodes_for(self.plan.pairs)
         return self._by_update([
-            landscapes.returns(self.subject, self._made.plane_of(move), episodes=episodes, numbers=(0, number), **self._sampling())
+            surfaces.returns(self.subject, self._made.plane_of(move), episodes=episodes, numbers=(0, number), **self._sampling())
             for number, move in enumerate(self.moves())])
 
     def _surrogate(self) -> xr.Dataset:
@@ -166,9 +167,9 @@ class Survey:
         found = []
         for number, move in enumerate(self.moves()):
             pools = {"train": move.train, "heldout": self._made.heldout}
-            each = landscapes.surrogates(self.subject, self._made.plane_of(move), pools)
+            each = surfaces.surrogates(self.subject, self._made.plane_of(move), pools)
             if grounds is not None:
-                each = each.merge(landscapes.grid_correlations(grounds.isel(update=number), each), combine_attrs="override")
+                each = each.merge(surfaces.grid_correlations(grounds.isel(update=number), each), combine_attrs="override")
             found.append(each)
         return self._by_update(found)
 
@@ -177,7 +178,7 @@ class Survey:
         del sampling["noise"]  # independent by its nature
         grounds = self._finished("return")  # other episodes of the same points
         reference = None if grounds is None else grounds["episode_return"].isel(update=0).transpose("x", "y", "episode").values
-        return landscapes.concentration(self.subject, self._made.plane_of(self.moves()[0]), self.budgets(),
+        return surfaces.concentration(self.subject, self._made.plane_of(self.moves()[0]), self.budgets(),
                                         reference=reference, **sampling)
 
     def _slices(self) -> xr.Dataset:

@@ -62,7 +62,7 @@ class Plan:
 
 
 def _check_axis(prefix: str, points: int, low: float, high: float) -> None:
-    """As tfpg.diagnostics.plane.grid will have it. Errors: UserError naming the flag."""
+    """As tfpg.diagnostics.landscapes.plane.grid will have it. Errors: UserError naming the flag."""
     if not low <= 0 < high:
         raise UserError(f"{prefix}extent={low:g},{high:g} must hold 0, from where every difference is taken, and end above it.")
     held = sorted({low, 0.0, high} | ({1.0} if high > 1 else set()))  # ends, θ_k, the full step

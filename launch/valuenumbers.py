@@ -9,7 +9,7 @@ import xarray as xr
 
 from launch import tables
 from launch.numbers import interval, number
-from tfpg.diagnostics.references import TRUSTED
+from tfpg.diagnostics.gradients.references import TRUSTED
 from tfpg.report.sheets import significant
 from tfpg.report.values import used_halves
 

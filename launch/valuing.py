@@ -17,10 +17,12 @@ from launch.announcing import duration
 from launch.commandline import say
 from launch.valueplan import Plan
 from tfpg import storage
-from tfpg.diagnostics import fit_pools, probe, results, value_study
+from tfpg.diagnostics import probe, results
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe
 from tfpg.diagnostics.returns import Pilot
+from tfpg.diagnostics.values import fit_pools
+from tfpg.diagnostics.values import study as value_study
 from tfpg.errors import UserError
 from tfpg.report import values as drawn
 from tfpg.report.progress import Budget

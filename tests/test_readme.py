@@ -46,7 +46,7 @@ def test_gradients_of_ones_own_are_judged_by_arrays_alone():
         return truth + np.sqrt(noise_scale / pairs) * draw.normal(size=400)
 
     scope = {"my_gradient": my_gradient, "ten_batches_of_2048_pairs": [2048] * 10, "ten_batches_of_100_000_others": [100_000] * 10}
-    code = block("from tfpg.diagnostics import agreement, references")
+    code = block("from tfpg.diagnostics.gradients import agreement, references")
     exec(code, scope)  # noqa: S102  (our own text)
     asked = {line.split("(")[0]: eval(line, scope) for line in code.splitlines() if line.startswith(("agreement.", "references."))}
     low, high = asked["agreement.noise_scale"].low, asked["agreement.noise_scale"].high

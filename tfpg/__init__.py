@@ -6,7 +6,8 @@
     algos/       trpo ppo critic schedule: the update rules; agent: wiring and compilation
     training     iterations(config) → Iterator[Iteration]
     snapshot checkpoint               SavedModel and resume state ⇄ directory
-    diagnostics/ probe evaluation     report/  metrics summaries figures
-    launch/      python -m launch.train | launch.evaluate
+    diagnostics/ probe: a saved iteration as a function of θ; landscapes/ trust_regions/ gradients/ values/ statistics/
+    report/      metrics summaries figures
+    launch/      python -m launch.train | evaluate | landscape | trust_region | gradients | values
 
 Begin with algos/trpo.py. Importing `tfpg` alone imports no TensorFlow."""

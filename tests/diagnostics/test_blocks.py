@@ -9,12 +9,14 @@ from tests import linear_quadratic as lq
 from tests.diagnostics import handmade, linear_probe
 from tests.diagnostics.subjects import ENDLESS
 from tfpg.config import Ppo
-from tfpg.diagnostics import baselines, blocks, fit_pools, pools, value_study, values
+from tfpg.diagnostics import blocks, pools
 from tfpg.diagnostics.blocks import Blocks
 from tfpg.diagnostics.updates import Repeater, networks_of
+from tfpg.diagnostics.values import baselines, fit_pools, predictions
+from tfpg.diagnostics.values import study as value_study
 from tfpg.types import Trajectory
 
-ALL = (0, 1, 2, 3, 5, values.TRAIN_STREAM, values.HELDOUT_STREAM, fit_pools.STREAM, value_study.CHECK_STREAM, baselines.STREAM,
+ALL = (0, 1, 2, 3, 5, predictions.TRAIN_STREAM, predictions.HELDOUT_STREAM, fit_pools.STREAM, value_study.CHECK_STREAM, baselines.STREAM,
        baselines.REFERENCE_STREAM)
 
 

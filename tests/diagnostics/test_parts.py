@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfpg.diagnostics.parts import Parts, identity
+from tfpg.diagnostics.parts import Parts, digest, identity
 from tfpg.errors import UserError
 
 FACTS, SHAPES = {"policy": "a", "pairs": 64}, {"sums": (3, None), "count": ()}
@@ -61,3 +61,10 @@ def test_a_part_of_other_names_or_shapes_is_refused(shapes, tmp_path):
     Parts(tmp_path).kept(FACTS, SHAPES, counting()[1])
     with pytest.raises(UserError, match="is damaged"):
         Parts(tmp_path).kept(FACTS, shapes, counting()[1])
+
+
+def test_a_digest_tells_values_shapes_and_types_apart():
+    x = np.arange(6, dtype=np.float32)
+    made = {digest(x), digest(x.reshape(2, 3)), digest(x.astype(np.float64)), digest(x + 1), digest(x[:3], x[3:])}
+    assert len(made) == 5
+    assert digest(x) == digest(np.arange(12, dtype=np.float32)[::2] / 2)

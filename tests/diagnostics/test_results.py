@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from tfpg.diagnostics import results
+from tfpg.diagnostics.statistics import estimates
 from tfpg.errors import UserError
 
 
@@ -73,3 +74,12 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(dataset, tmp_path, capfd
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr().err == ""
+
+
+def test_counts_that_are_not_the_dimensions_are_spread_over_them():
+    found = estimates.means(np.arange(12.0).reshape(2, 2, 3))
+    variables = results.estimate("value", found, ("a", "b"), (2, 2), "episodes", units="1")
+    assert {name: np.shape(variable[1]) for name, variable in variables.items()} == dict.fromkeys(
+        ("value", "value_stderr", "value_low", "value_high", "value_count"), (2, 2))
+    np.testing.assert_array_equal(variables["value"][1], [[1, 4], [7, 10]])
+    assert variables["value_count"][2] == {"units": "episodes"} and variables["value"][2] == {"units": "1"}

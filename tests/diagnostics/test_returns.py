@@ -13,8 +13,9 @@ from tests.diagnostics.draws import covered
 from tests.diagnostics.subjects import AT_LQ, BIMODAL, ENDLESS, Linear, falling
 from tfpg import seeds, snapshot
 from tfpg.config import Ppo
-from tfpg.diagnostics import estimates, evaluation, returns
+from tfpg.diagnostics import evaluation, returns
 from tfpg.diagnostics.returns import NUM_ENVS, Job, Store, play
+from tfpg.diagnostics.statistics import estimates
 from tfpg.envs import episodes as episodes_module
 from tfpg.envs.episodes import EpisodeResults
 from tfpg.errors import UserError

@@ -20,7 +20,8 @@ from launch import evaluate, landscape, numbers, pictures
 from tests.diagnostics import plain_keras
 from tests.launch.grounds import PLAYED, TINY, assert_equal_surveys, command, stored, survey, trained
 from tfpg import storage
-from tfpg.diagnostics import foreign, landscapes, pools, post_update, probe, returns, slices
+from tfpg.diagnostics import foreign, pools, probe, returns
+from tfpg.diagnostics.landscapes import post_update, slices, surfaces
 from tfpg.report.progress import Budget
 
 
@@ -229,7 +230,7 @@ def test_the_surfaces_are_of_the_stored_and_the_recomputed_step(whole, ppo):
 
 def test_the_same_command_again_plays_nothing_and_prints_the_same_numbers(whole, ppo, policy, monkeypatch):
     directory, out, _ = whole
-    for module, name in ((returns, "pilot"), (landscapes, "play"), (slices, "play"), (pools, "draw"), (pictures.figures, "png")):
+    for module, name in ((returns, "pilot"), (surfaces, "play"), (slices, "play"), (pools, "draw"), (pictures.figures, "png")):
         monkeypatch.setattr(module, name, never)
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     code, again, err = survey(policy, f"--to={ppo}/iterates/000003.npz", f"--output={directory}")
@@ -269,7 +270,7 @@ def test_a_surface_added_later_plays_only_itself(policy, tmp_path, undrawn, monk
     assert survey(policy, "--surface=return", "--update_pairs=stored", f"--output={tmp_path}")[0] == 0
     before = (tmp_path / "return.nc").read_bytes()
     monkeypatch.setattr(returns, "pilot", never)
-    monkeypatch.setattr(landscapes, "returns", never)
+    monkeypatch.setattr(surfaces, "returns", never)
     code, out, err = survey(policy, "--surface=slices,return", "--update_pairs=stored", f"--output={tmp_path}")
     assert code == 0, err
     assert "finished before, read from files: return\n" in out and "begun before" in out
@@ -288,7 +289,7 @@ def test_a_film_may_join_a_survey_and_stays_when_it_is_not_asked_for(policy, ppo
 
 
 def test_a_dry_run_announces_and_leaves_the_first_look_alone(policy, tmp_path, monkeypatch):
-    for module in (landscapes, slices):
+    for module in (surfaces, slices):
         monkeypatch.setattr(module, "play", never)
     code, out, err = survey(policy, "--dry_run", "--seed=3", f"--output={tmp_path}")
     assert (code, err) == (0, "")

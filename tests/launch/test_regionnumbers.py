@@ -3,7 +3,7 @@
 import numpy as np
 
 from launch import regionnumbers
-from tests.diagnostics.test_trust_region_seeds import K, agent
+from tests.diagnostics.trust_regions.test_over_agents import K, agent
 
 
 def cells(found, words):

@@ -8,7 +8,7 @@ import pytest
 from launch import surveyplan
 from launch.commandline import configuration
 from launch.surveyplan import Plan, as_json, difference, parse_extent, parse_numbers, parse_points, parse_updates
-from tfpg.diagnostics import plane
+from tfpg.diagnostics.landscapes import plane
 from tfpg.errors import UserError
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from launch import commandline, train
 from tests.launch.runs import QUICK, arrays, assert_equal_policies, assert_equal_runs, metrics, scalars
 from tfpg import checkpoint, storage, training
-from tfpg.diagnostics.trust_region import Heldout
+from tfpg.diagnostics.trust_regions.heldout import Heldout
 from tfpg.errors import RunError
 
 PRESETS = ("trpo", "trpo_plus", "ppo", "ppo_m", "ppo_noclip", "ppo_bare")

@@ -14,8 +14,8 @@ from launch import train, trust_region
 from tests.launch.grounds import command, stored
 from tests.launch.runs import QUICK
 from tfpg import storage
-from tfpg.diagnostics import trust_region_runs
-from tfpg.diagnostics.trust_region import Heldout
+from tfpg.diagnostics.trust_regions import of_runs
+from tfpg.diagnostics.trust_regions.heldout import Heldout
 from tfpg.report import metrics
 from tfpg.report.progress import Budget
 
@@ -82,7 +82,7 @@ def test_ppos_live_numbers_are_those_of_its_film(runs, tmp_path):
 
 
 def test_a_killed_look_plays_nothing_twice_and_ends_with_the_same_numbers(runs, afterwards, tmp_path, monkeypatch):
-    monkeypatch.setattr(trust_region_runs, "TOGETHER", 1)
+    monkeypatch.setattr(of_runs, "TOGETHER", 1)
     advance, played = Budget.advance, []
 
     def interrupted(self, updates, pairs, seconds):

@@ -19,7 +19,9 @@ from launch import values as launcher
 from tests.launch.grounds import command, stored, trained
 from tests.launch.runs import QUICK
 from tests.test_architecture import ROOT
-from tfpg.diagnostics import baselines, fit_pools, pools, returns, value_study, values
+from tfpg.diagnostics import pools, returns
+from tfpg.diagnostics.values import baselines, fit_pools, predictions
+from tfpg.diagnostics.values import study as value_study
 
 TINY = ["--scale=smoke", "--repeats=2", "--fit_pairs=600", "--check_pairs=300", "--sizes=20,60", "--estimates=3",
         "--reference_pairs=300"]
@@ -253,5 +255,5 @@ def test_parts_are_keyed_by_what_their_bits_depend_on(whole):
     epochs = stored(whole[0] / "000002-smoke", "values").sizes["epoch"]
     # every epoch and the fit, one block that V* is checked on, 2 repeats, 3 estimates, 2 halves of the reference
     assert kept == epochs + 1 + 1 + 2 + 3 + 2
-    assert {fit_pools.STREAM, value_study.CHECK_STREAM, values.TRAIN_STREAM, values.HELDOUT_STREAM, baselines.STREAM,
+    assert {fit_pools.STREAM, value_study.CHECK_STREAM, predictions.TRAIN_STREAM, predictions.HELDOUT_STREAM, baselines.STREAM,
             baselines.REFERENCE_STREAM} == {10, 11, 12, 13, 14, 15}

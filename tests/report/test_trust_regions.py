@@ -12,7 +12,7 @@ K = 6
 
 def summary(groups=(("Hopper-v5", "trpo", 3), ("Hopper-v5", "ppo", 1)), *, heldout=True, window=1, band=(0.05, 250),
             held=None):
-    """What diagnostics.trust_region_seeds.over_seeds gives; the band of a group of one is unknown."""
+    """What diagnostics.trust_regions.over_agents.over_seeds gives; the band of a group of one is unknown."""
     shape = (len(groups), K, 2)
     known = np.array([[[True, heldout]] * K] * len(groups))
     many = np.array([count > 1 for *_, count in groups])[:, None, None]
@@ -43,7 +43,7 @@ def summary(groups=(("Hopper-v5", "trpo", 3), ("Hopper-v5", "ppo", 1)), *, heldo
 
 
 def run(preset, **changes):
-    """What diagnostics.trust_region_runs.dataset gives of a run."""
+    """What diagnostics.trust_regions.of_runs.dataset gives of a run."""
     pools = ("iteration", "pool"), np.tile([0.01, np.nan], (K, 1))
     variables = {name: pools for name in ("mean_kl", "outside_fraction", "without_gradient")}
     variables["pairs"] = ("iteration", "pool"), np.tile([2048, 0], (K, 1))

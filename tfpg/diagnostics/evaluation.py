@@ -14,9 +14,9 @@ import scipy.stats
 import xarray as xr
 
 from tfpg import seeds
-from tfpg.diagnostics.estimates import FEW
 from tfpg.diagnostics.probe import Probe, provenance
-from tfpg.diagnostics.resampling import CONFIDENCE, RESAMPLES, bootstrap, interval, varied
+from tfpg.diagnostics.statistics.estimates import FEW
+from tfpg.diagnostics.statistics.resampling import CONFIDENCE, RESAMPLES, bootstrap, interval, varied
 from tfpg.envs.episodes import EpisodeResults, EpisodeSampler
 from tfpg.types import Tensor
 

@@ -7,6 +7,7 @@ A killed instrument reads what it finds and computes the rest; the same question
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from tfpg import storage
-from tfpg.diagnostics.plane import digest
 from tfpg.errors import UserError
 
 
@@ -51,6 +51,16 @@ class Parts:
 def identity(facts: Mapping[str, Any]) -> str:
     """A name for all that a part's bits depend on; 32 hexadecimal digits."""
     return digest(np.frombuffer(json.dumps(facts, sort_keys=True, default=str).encode(), np.uint8))[:32]
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """SHA-256 over arrays, shapes and dtypes included."""
+    total = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

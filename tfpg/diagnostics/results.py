@@ -1,16 +1,22 @@
-"""How is a result kept? As one flat xarray.Dataset in one NetCDF file, with check sums, under its final name at once."""
+"""What is a result, and how is it kept? One flat xarray.Dataset, in one NetCDF file with check sums.
+
+Every estimate x in it comes with x_stderr, x_low, x_high and a count."""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from tfpg import storage
 from tfpg.errors import UserError
+
+REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
@@ -46,3 +52,17 @@ def load(path: str | os.PathLike) -> xr.Dataset:
         return loaded
     except Exception as error:  # a flipped bit can fail anywhere in HDF5 and its readers
         raise UserError(f"{path} is damaged: it cannot be read as NetCDF ({(str(error).splitlines() or [''])[0][:200]}).") from error
+
+
+def estimate(name: str, found: Any, dims: Sequence[str], shape: Sequence[int], counted: str | None, **attrs: Any) -> dict:
+    """The variables of an estimate. Args: counted: unit of its count; None: counted elsewhere."""
+    fields = {"": found.mean, "_stderr": found.stderr, "_low": found.low, "_high": found.high}
+    variables = {name + suffix: field(values, dims, shape, **(attrs if not suffix else {})) for suffix, values in fields.items()}
+    if counted is not None:
+        variables[f"{name}_count"] = field(np.broadcast_to(found.count, np.shape(found.mean)), dims, shape, units=counted)
+    return variables
+
+
+def field(values: Any, dims: Sequence[str], shape: Sequence[int], **attrs: Any) -> tuple:
+    """A variable of so many dimensions from values in any shape, as xarray takes it."""
+    return tuple(dims), np.asarray(values).reshape(shape), attrs

@@ -18,7 +18,7 @@ import numpy as np
 
 from tfpg import seeds, storage
 from tfpg.diagnostics import parts
-from tfpg.diagnostics.plane import digest
+from tfpg.diagnostics.parts import digest
 from tfpg.diagnostics.probe import Subject
 from tfpg.envs.episodes import CHUNK, EpisodeResults, EpisodeSampler
 from tfpg.errors import UserError

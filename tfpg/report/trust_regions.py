@@ -33,7 +33,7 @@ def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
     """Mean return, mean KL and largest ratio against environment steps: two columns a task, the updates' own pairs and held-out
     ones (one where none were looked at), a colour an algorithm.
 
-    Args: found: of diagnostics.trust_region_seeds.over_seeds."""
+    Args: found: of diagnostics.trust_regions.over_agents.over_seeds."""
     pools = [pool for pool in _WORDS if pool == "train" or np.isfinite(found["mean_kl"].sel(pool=pool)).any()]
     columns = list(itertools.product(dict.fromkeys(found["task"].values.tolist()), pools))
     figure = Figure(figsize=(max(6.4, 4.4 * len(columns) + 0.8), 9.0), dpi=150, layout="constrained")
@@ -62,7 +62,7 @@ def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
 def inside(dataset: xr.Dataset) -> Figure:
     """One run from within: PPO by epochs, TRPO's promises against what came, and what the normaliser's own update does.
 
-    Args: dataset: of diagnostics.trust_region_runs.dataset."""
+    Args: dataset: of diagnostics.trust_regions.of_runs.dataset."""
     ppo = "epoch_mean_kl" in dataset
     panels: list[Callable[[Axes, xr.Dataset], None]] = [_epoch_kl, _epoch_ratio] if ppo else [_predicted_kl, _gain]
     panels += [_shares, _normaliser]

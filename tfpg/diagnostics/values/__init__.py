@@ -1,0 +1,1 @@
+"""Does the value net predict the returns, and what do baselines do to the gradient?"""
