@@ -20,7 +20,7 @@ from tfpg.diagnostics.pools import FEW_ENVS
 from tfpg.diagnostics.trust_regions import of_runs, over_agents
 from tfpg.diagnostics.trust_regions.heldout import HeldoutRegion, frames
 from tfpg.errors import UserError
-from tfpg.report import metrics, trust_regions
+from tfpg.report import metrics, trust_regions, within_run
 from tfpg.report.progress import Budget
 from tfpg.run_directory import RunDirectory
 
@@ -49,7 +49,7 @@ def look(runs: Sequence[RunDirectory], *, every: int, pairs: int | None, output:
     results.save(summary, output / SUMMARY)
     smooth = over_agents.over_seeds(found, window=_window(found))
     drawn = {"trust_region": functools.partial(trust_regions.over_seeds, smooth)}
-    drawn |= {f"{work.run.path.name}-inside": functools.partial(trust_regions.inside, dataset) for work, dataset in zip(works, found, strict=True)}
+    drawn |= {f"{work.run.path.name}-inside": functools.partial(within_run.inside, dataset) for work, dataset in zip(works, found, strict=True)}
     pictures.keep(drawn, output, int(np.nanmax(summary["env_steps"])), under="trust_region")
     text = regionnumbers.report(found)
     storage.write_text(output / NUMBERS, text + "\n")
@@ -106,4 +106,4 @@ def reference_delta(env: str) -> float:
 
 
 def _window(found: Sequence[xr.Dataset]) -> int:
-    return trust_regions.WINDOW if max(dataset.sizes["iteration"] for dataset in found) >= trust_regions.LONG else 1
+    return within_run.WINDOW if max(dataset.sizes["iteration"] for dataset in found) >= within_run.LONG else 1

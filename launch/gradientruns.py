@@ -5,21 +5,23 @@ Everything that is finished is a file: the same command again reads it, and goes
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
 
-from launch import firstlook, gradientnumbers, numbers, pictures, policies, surveyplan
+from launch import firstlook, gradientnumbers, numbers, pictures, policies, stored, surveyplan
 from launch.announcing import duration
 from launch.commandline import say
 from launch.gradientplan import Plan, as_facts
 from tfpg import storage
 from tfpg.config import Ppo, Runtime
 from tfpg.diagnostics import probe, results
-from tfpg.diagnostics.gradients.collecting import Collector
+from tfpg.diagnostics.gradients.collecting import Collector, held_bytes
 from tfpg.diagnostics.gradients.quality import quality
+from tfpg.diagnostics.gradients.sizes import GROUPS
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe
 from tfpg.errors import UserError
@@ -27,9 +29,10 @@ from tfpg.report import gradients as report
 from tfpg.report.progress import Budget
 
 ABREAST = 5  # policies in one figure
-RESULT, PLAN, NUMBERS = "gradients.nc", "plan.json", "numbers.txt"
+RESULT, NUMBERS = "gradients.nc", "numbers.txt"
 # Of an update, by pair: ten epochs of PPO take 10 to 20 µs, TRPO less; and what is compiled for each size, seconds.
 STEP_SECONDS, COMPILE_SECONDS = 20e-6, 6.0
+MEMORY = 0.9  # of the machine's, that steps may take: beyond it the system would end the process
 
 
 def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | None, dry_run: bool) -> int:
@@ -39,8 +42,9 @@ def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | No
     policies.check_apart(paths, directories)
     for each in probes:
         plan.check(*_training(each))
+        _check_memory(each, plan)
     for directory in directories:
-        _check_plan(directory, plan)
+        stored.check(directory, plan)
     pairs, seconds = 0, 0.0
     for each, directory in zip(probes, directories, strict=True):
         if not (directory / firstlook.PILOT).exists():
@@ -77,13 +81,23 @@ def _announced(each: Probe, plan: Plan, directory: Path, pilot) -> tuple[str, in
         lines.append(f"  passed over before small estimates, which begin at random places: {parts['passed over']:,}")
     if steps:
         lines.append(f"  steps from the same pools of {_listed(steps)} pairs, and from {parts['step reference']:,} more, "
-                     "held at once")
+                     f"held at once: about {held_bytes(each, parts['step reference']) / 2**30:.1f} GB of memory")
     lines += [f"  left out: {words}" for words in plan.dropped(*training)]
     if (directory / "parts").exists():
         lines.append("  begun before: what was played is read, not played again")
     pairs = sum(parts.values())
     updates = 2 * plan.estimates * sum(steps) + 2 * parts["step reference"]
     return "\n".join(lines), pairs, pairs / pilot.pairs_per_second + STEP_SECONDS * updates + COMPILE_SECONDS * (len(steps) + 2)
+
+
+def _check_memory(each: Probe, plan: Plan) -> None:
+    """Errors: UserError where the pairs of the step reference would not fit into this machine."""
+    steps, pairs = plan.step_sizes_for(*_training(each)), plan.step_reference_pairs
+    wanted, there = held_bytes(each, pairs), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if steps and wanted > MEMORY * there:
+        fits = int(pairs * MEMORY * there / wanted) // (2 * GROUPS) * 2 * GROUPS
+        raise UserError(f"step_reference_pairs={pairs} of {each.task.id} would take {wanted / 2**30:.1f} GB of this machine's "
+                        f"{there / 2**30:.1f}: at most {fits} pairs fit, or take what=gradient.")
 
 
 def _training(each: Probe) -> tuple[int, int]:
@@ -100,7 +114,7 @@ def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Bu
     """One policy: measured where it is missing, drawn and said."""
     path, training = directory / RESULT, _training(each)
     if new := not path.exists():
-        storage.write_json(directory / PLAN, surveyplan.as_json(plan))
+        storage.write_json(directory / stored.PLAN, surveyplan.as_json(plan))
         budget.begin(f"gradients of {numbers.title(each)}")
 
         def progress(pairs: int, seconds: float) -> None:
@@ -113,7 +127,7 @@ def _measured(each: Probe, plan: Plan, directory: Path, threads: int, budget: Bu
                               step_reference_pairs=plan.step_reference_pairs if steps else 0)
         facts = {**as_facts(plan), "left_out": "; ".join(plan.dropped(*training))}
         results.save(dataset.assign_attrs(facts), path)
-    found = _loaded(path)
+    found = stored.loaded(path)
     if new or not path.with_suffix(".png").exists():
         pictures.keep({"gradients": functools.partial(report.agreement, [found])}, directory, int(found.attrs["env_steps"]),
                       under="gradients")
@@ -139,28 +153,9 @@ def _panels(found: Sequence[xr.Dataset], directory: Path) -> str:
     return f"{', '.join(f'{name}.png' for name in sorted(drawers))} in {directory}"
 
 
-def _loaded(path: Path) -> xr.Dataset:
-    try:
-        return results.load(path)
-    except UserError as error:
-        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew.") from error
-
-
 def _directory(output: str | None, path: Path, each: Probe, plan: Plan, count: int) -> Path:
     """gradients/<iteration>-<scale> below the output; policies that share one are told apart by their runs."""
     name = f"{path.name}-{plan.scale}"
     if output is not None and count > 1:
         name = f"{each.metadata['preset']}-{each.task.id}-{each.metadata['seed']}-{name}"
     return policies.output(output, path) / "gradients" / re.sub(r"[^\w.-]+", "-", name)
-
-
-def _check_plan(directory: Path, plan: Plan) -> None:
-    """Errors: UserError where the directory holds results of other settings, for that would mix them."""
-    path = directory / PLAN
-    if not path.exists():
-        return
-    there = storage.read_json(path)
-    if not isinstance(there, dict):
-        raise UserError(f"{path} is damaged: it holds no settings; remove {directory}, or --output=DIR takes this elsewhere.")
-    if differs := surveyplan.difference(there, surveyplan.as_json(plan)):
-        raise UserError(f"{directory} holds results of other settings ({differs}): --output=DIR takes these elsewhere.")

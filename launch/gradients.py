@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from absl import flags
 
-from launch import commandline, policies, surveyplan
+from launch import commandline, policies, scales, surveyplan
 from launch.gradientplan import WHAT, Plan
-from tfpg.errors import UserError, nearest
+from tfpg.errors import UserError
 
 ABOUT = ("Quality of gradient estimates of saved policies: how far independent estimates agree with each other and with "
          "large-sample references, by pairs per estimate, for the policy gradient and for the algorithm's step; chance levels, "
@@ -20,18 +18,18 @@ def define(values: flags.FlagValues) -> None:
     text, whole = flags.DEFINE_string, commandline.define_whole
 
     def number(name: str, words: str, low: int) -> None:
-        whole(name, None, f"{words}; default by --scale: {_by_scale(name)}", low=low, values=values)
+        whole(name, None, f"{words}; default by --scale: {scales.by_scale('GRADIENTS', name)}", low=low, values=values)
 
     flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; several make "
                               "panels", flag_values=values)
-    text("scale", "small", f"budgets: {' | '.join(_scales())} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
+    text("scale", "small", f"budgets: {scales.names('GRADIENTS')} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
          "minute and a half, four minutes, half an hour", flag_values=values)
     text("what", ",".join(WHAT), "step: TRPO's, or PPO's update, beside the gradient; gradient: that alone", flag_values=values)
     text("sizes", None, "pairs of an estimate, ascending, for example 200,2048,20000; the training batch's are added; default "
-         f"by --scale: {_by_scale('sizes')}", flag_values=values)
+         f"by --scale: {scales.by_scale('GRADIENTS', 'sizes')}", flag_values=values)
     number("reference_pairs", "pairs of both large-sample references; sizes above a fifth are left out", 20)
     number("estimates", "independent estimates of each size", 3)
-    text("step_sizes", None, f"the same of a step; default by --scale: {_by_scale('step_sizes')}", flag_values=values)
+    text("step_sizes", None, f"the same of a step; default by --scale: {scales.by_scale('GRADIENTS', 'step_sizes')}", flag_values=values)
     number("step_reference_pairs", "pairs of the step that others are compared with, held in memory", 20)
     whole("seed", 0, "seed of all pools", low=0, high=2**32 - 1, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost, after a first look of 128 episodes", flag_values=values)
@@ -64,10 +62,7 @@ def body(values: flags.FlagValues) -> int:
 
 def _plan(values: flags.FlagValues) -> Plan:
     """The scale with what was given instead. Errors: UserError naming the flag."""
-    scales, name = _scales(), values["scale"].value
-    if name not in scales:
-        raise UserError(f"there is no scale={name}: {nearest(name, scales)}")
-    scale = scales[name]
+    name, scale = scales.chosen("GRADIENTS", values)
     budgets = {key: values[key].value if values[key].present else value for key, value in scale._asdict().items()}
     for key in ("sizes", "step_sizes"):
         if values[key].present:
@@ -78,18 +73,6 @@ def _plan(values: flags.FlagValues) -> Plan:
             if values[key].present:
                 raise UserError(f"{key} has no effect on what={values['what'].value}: add step.")
     return Plan(scale=name, what=what, seed=values["seed"].value, **budgets)
-
-
-def _by_scale(field: str) -> str:
-    """What every scale says of a budget, for --help."""
-    def words(value: Any) -> str:
-        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-    return " | ".join(f"{name} {words(getattr(scale, field))}" for name, scale in _scales().items())
-
-
-def _scales() -> dict[str, Any]:
-    return commandline.configuration("diagnostics").GRADIENTS
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import flags
 
-from launch import commandline, policies, surveyplan
+from launch import commandline, policies, scales, surveyplan
 from launch.surveyplan import CHOICES, NEEDS_TRAINING, SURFACES, Plan
 from tfpg import settings, storage
 from tfpg.errors import UserError, nearest
@@ -25,31 +25,31 @@ def define(values: flags.FlagValues) -> None:
     text, whole = flags.DEFINE_string, commandline.define_whole
 
     def number(name: str, words: str, low: int = 1) -> None:
-        whole(name, None, f"{words}; default by --scale: {_by_scale(name)}", low=low, values=values)
+        whole(name, None, f"{words}; default by --scale: {scales.by_scale('LANDSCAPES', name)}", low=low, values=values)
 
     flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; policies of "
                               "other code (.keras files too) need --env", flag_values=values)
-    text("scale", "small", f"budgets: {' | '.join(_scales())} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
+    text("scale", "small", f"budgets: {scales.names('LANDSCAPES')} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
          "minute, an hour, a day and a half", flag_values=values)
     text("surface", None, f"which of {','.join(SURFACES)}; default all that the policy allows (film needs --to)",
          flag_values=values)
-    text("points", None, f"points of the surface's axes, N or NX,NY; default by --scale: {_by_scale('points')}",
+    text("points", None, f"points of the surface's axes, N or NX,NY; default by --scale: {scales.by_scale('LANDSCAPES', 'points')}",
          flag_values=values)
     text("extent", None, "ends of the axes, LOW,HIGH or XLOW,XHIGH,YLOW,YHIGH, in steps and random directions, for example "
-         f"--extent=-1,3; default by --scale: {_by_scale('extent')}", flag_values=values)
+         f"--extent=-1,3; default by --scale: {scales.by_scale('LANDSCAPES', 'extent')}", flag_values=values)
     text("norm", "paper", "what 1 means on the random axis: paper (norm 2), step (the step's norm), filter (each unit's own "
          "norm), kl (the step's mean KL)", flag_values=values)
     number("pairs", "nominal pairs of each point of the return surface")
     text("sizes", None, "sample sizes of the concentration panels, nominal pairs a point, ascending; default by --scale: "
-         f"{_by_scale('concentration')}", flag_values=values)
+         f"{scales.by_scale('LANDSCAPES', 'concentration')}", flag_values=values)
     number("slice_points", "points of a slice", 3)
-    text("slice_extent", None, f"ends of the slices, LOW,HIGH, in steps; default by --scale: {_by_scale('slice_extent')}",
+    text("slice_extent", None, f"ends of the slices, LOW,HIGH, in steps; default by --scale: {scales.by_scale('LANDSCAPES', 'slice_extent')}",
          flag_values=values)
     number("slice_pairs", "nominal pairs of each point of a slice")
     number("directions", "random directions that the step is compared with")
     number("end_pairs", "nominal pairs of θ_k and of θ_k + step, for their difference")
     text("update_pairs", None, "steps to look at: stored, and numbers of pairs that the update is recomputed from, for example "
-         f"stored,2000,1000000; default by --scale: {_by_scale('update_pairs')}", flag_values=values)
+         f"stored,2000,1000000; default by --scale: {scales.by_scale('LANDSCAPES', 'update_pairs')}", flag_values=values)
     text("minibatches", CHOICES["minibatches"][0], "PPO's, where an update is recomputed from other numbers of pairs: "
          f"{' | '.join(CHOICES['minibatches'])} as in training", flag_values=values)
     number("heldout_pairs", "pairs that the surrogate is measured on besides the update's own", 2)
@@ -103,10 +103,7 @@ def body(values: flags.FlagValues) -> int:
 
 def _plan(values: flags.FlagValues) -> Plan:
     """The scale with what was given instead. Errors: UserError naming the flag."""
-    scales, name = _scales(), values["scale"].value
-    if name not in scales:
-        raise UserError(f"there is no scale={name}: {nearest(name, scales)}")
-    scale = scales[name]
+    name, scale = scales.chosen("LANDSCAPES", values)
     given = {key: values[key].value for key in scale._fields if key in values and values[key].present}
     budgets = {**scale._asdict(), **given}
     points, extent, slice_extent = values["points"], values["extent"], values["slice_extent"]
@@ -191,19 +188,6 @@ def _check_foreign(path: Path, plan: Plan, surfaces: tuple[str, ...] | None, val
 
 def _absolute(path: str) -> Path:
     return Path(os.path.abspath(Path(path).expanduser()))
-
-
-def _by_scale(field: str) -> str:
-    """What every scale says of a budget, for --help."""
-    scales = {name: getattr(scale, field) for name, scale in _scales().items()}
-    words = {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in scales.items()}
-    if len(set(words.values())) == 1:
-        return next(iter(words.values()))
-    return " | ".join(f"{name} {value}" for name, value in words.items())
-
-
-def _scales() -> dict[str, Any]:
-    return commandline.configuration("diagnostics").LANDSCAPES
 
 
 if __name__ == "__main__":

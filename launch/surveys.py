@@ -12,21 +12,20 @@ from typing import Any
 
 import xarray as xr
 
-from launch import numbers, pictures, policies
+from launch import numbers, pictures, policies, stored
 from launch.announcing import announcement
 from launch.commandline import say
 from launch.firstlook import PILOT
 from launch.surveying import Survey
-from launch.surveyplan import NEEDS_TRAINING, SURFACES, Plan, as_json, difference
+from launch.surveyplan import NEEDS_TRAINING, SURFACES, Plan, as_json
 from tfpg import storage
 from tfpg.config import Runtime
 from tfpg.diagnostics import foreign as other_code
 from tfpg.diagnostics import probe, results
 from tfpg.diagnostics.probe import Probe, Subject
-from tfpg.errors import UserError
 from tfpg.report.progress import Budget
 
-PLAN, NUMBERS = "plan.json", "numbers.txt"
+NUMBERS = "numbers.txt"
 
 
 def run(paths: Sequence[Path], plan: Plan, surfaces: tuple[str, ...] | None, *, runtime: Runtime, output: str | None,
@@ -47,7 +46,7 @@ def run(paths: Sequence[Path], plan: Plan, surfaces: tuple[str, ...] | None, *, 
     if dry_run:
         return 0
     for survey in surveys:
-        storage.write_json(survey.directory / PLAN, as_json(survey.plan))
+        storage.write_json(survey.directory / stored.PLAN, as_json(survey.plan))
     with Budget(sum(task.total for survey in surveys for task in survey.tasks())) as budget:
         found = [_surveyed(survey, budget) for survey in surveys]
     if len(found) > 1:
@@ -63,22 +62,15 @@ def _surveyed(survey: Survey, budget: Budget) -> dict[str, xr.Dataset]:
         if name in survey.missing:
             budget.begin(f"{name} of {numbers.title(survey.subject)}")
             results.save(survey.measure(name, budget.advance), path)
-        found[name] = _loaded(path)
+        found[name] = stored.loaded(path)
     pictures.draw(found, survey.directory, survey.missing)
     paths = {name: survey.directory / f"{name}.nc" for name in SURFACES}
-    everything = {name: found[name] if name in found else _loaded(path) for name, path in paths.items() if path.exists()}
+    everything = {name: found[name] if name in found else stored.loaded(path) for name, path in paths.items() if path.exists()}
     storage.write_text(survey.directory / NUMBERS, numbers.report(survey.subject, everything, 120).lstrip() + "\n")
     with budget.aside():
         say(numbers.report(survey.subject, found))
         say(f"stored in {survey.directory}: {', '.join(f'{name}.nc' for name in found)}, figures beside them")
     return found
-
-
-def _loaded(path: Path) -> xr.Dataset:
-    try:
-        return results.load(path)
-    except UserError as error:
-        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew from what was played.") from error
 
 
 def _subject(path: Path, given: dict[str, Any] | None) -> Subject:
@@ -111,16 +103,12 @@ def _plan_of(subject: Subject, plan: Plan, directory: Path) -> Plan:
     would mix results."""
     if not isinstance(subject, Probe):
         plan = dataclasses.replace(plan, update_pairs=("stored",))  # nothing to recompute an update from
-    path = directory / PLAN
-    if not path.exists() or not ((directory / "parts").exists() or any(directory.glob("*.nc"))):
+    there = stored.plan_of(directory)
+    if there is None:
         return plan  # nothing was played by it
-    there = storage.read_json(path)
-    if not isinstance(there, dict):
-        raise UserError(f"{path} is damaged: it holds no settings; remove {directory}, or --output=DIR takes this survey elsewhere.")
     if plan.to is None:
         plan = dataclasses.replace(plan, to=there.get("to"), to_sha256=there.get("to_sha256"))  # a film not asked for stays
     elif not (directory / "film.nc").exists():
         there["to"], there["to_sha256"] = plan.to, plan.to_sha256  # no stored number depends on it: a film may join what is there
-    if differs := difference(there, as_json(plan)):
-        raise UserError(f"{directory} holds a survey with other settings ({differs}): --output=DIR takes this one elsewhere.")
+    stored.check_alike(directory, there, plan)
     return plan

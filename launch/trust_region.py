@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
-from launch import commandline
-from tfpg.errors import UserError, nearest
+from launch import commandline, scales
+from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
 
 ABOUT = ("KL and ratio of every update of runs, on the update's own pairs (from metrics.jsonl) and on held-out pairs of whole "
@@ -22,11 +21,10 @@ def define(values: flags.FlagValues) -> None:
     whole = commandline.define_whole
     flags.DEFINE_multi_string("run", None, "directory of a run, for example runs/trpo-Hopper-v5-0; may be given often",
                               flag_values=values)
-    flags.DEFINE_string("scale", "small", f"{' | '.join(_scales())} (configs/diagnostics.py): how many iterations are looked at on "
+    flags.DEFINE_string("scale", "small", f"{scales.names('TRUST_REGIONS')} (configs/diagnostics.py): how many iterations are looked at on "
                         "held-out pairs", flag_values=values)
-    by_scale = " | ".join(f"{name} {scale.heldout_every}" for name, scale in _scales().items())
     whole("heldout_every", None, "iterations from one that is looked at on held-out pairs to the next; 0 = none; default by "
-          f"--scale: {by_scale}", low=0, values=values)
+          f"--scale: {scales.by_scale('TRUST_REGIONS', 'heldout_every')}", low=0, values=values)
     whole("heldout_pairs", None, "pairs of a held-out pool; default as many as a batch of the run has, for largest ratios are "
           "compared at equal numbers", low=2, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost", flag_values=values)
@@ -66,15 +64,9 @@ def body(values: flags.FlagValues) -> int:
 
 def _every(values: flags.FlagValues) -> int:
     """Errors: UserError for an unknown scale."""
-    scales, name = _scales(), values["scale"].value
-    if name not in scales:
-        raise UserError(f"there is no scale={name}: {nearest(name, scales)}")
+    _, scale = scales.chosen("TRUST_REGIONS", values)
     given = values["heldout_every"].value
-    return scales[name].heldout_every if given is None else given
-
-
-def _scales() -> dict[str, Any]:
-    return commandline.configuration("diagnostics").TRUST_REGIONS
+    return scale.heldout_every if given is None else given
 
 
 def _run(given: str | None) -> RunDirectory:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from absl import flags
 
-from launch import commandline, policies, surveyplan
+from launch import commandline, policies, scales, surveyplan
 from launch.valueplan import Plan
-from tfpg.errors import UserError, nearest
+from tfpg.errors import UserError
 
 ABOUT = ("Value prediction of saved policies: mean relative error, explained variance and bias against the value net's own "
          "target and against the returns, on the pairs it was fitted to and on held-out ones; a value net fitted to the returns "
@@ -21,16 +19,16 @@ def define(values: flags.FlagValues) -> None:
     text, whole = flags.DEFINE_string, commandline.define_whole
 
     def number(name: str, words: str, low: int) -> None:
-        whole(name, None, f"{words}; default by --scale: {_by_scale(name)}", low=low, values=values)
+        whole(name, None, f"{words}; default by --scale: {scales.by_scale('VALUES', name)}", low=low, values=values)
 
     flags.DEFINE_multi_string("policy", None, "directory of a SavedModel, for example runs/…/policies/000150; several make a "
                               "figure by iteration", flag_values=values)
-    text("scale", "small", f"budgets: {' | '.join(_scales())} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
+    text("scale", "small", f"budgets: {scales.names('VALUES')} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
          "minute, some five minutes, an hour", flag_values=values)
     number("repeats", "value updates repeated, each judged on as many held-out pairs", 2)
     number("fit_pairs", "pairs of whole episodes that V* is fitted to", 1)
     number("check_pairs", "pairs of whole episodes that V* is measured on", 1)
-    text("sizes", None, f"pairs of a gradient estimate, ascending; default by --scale: {_by_scale('sizes')}", flag_values=values)
+    text("sizes", None, f"pairs of a gradient estimate, ascending; default by --scale: {scales.by_scale('VALUES', 'sizes')}", flag_values=values)
     number("estimates", "gradient estimates of each size", 3)
     number("reference_pairs", "pairs of the gradient they are compared with, at least five times the largest size", 2)
     whole("seed", 0, "seed of start states, noise, minibatch orders and V*'s first weights", low=0, high=2**32 - 1, values=values)
@@ -65,23 +63,12 @@ def body(values: flags.FlagValues) -> int:
 
 def _plan(values: flags.FlagValues) -> Plan:
     """The scale with what was given instead. Errors: UserError naming the flag."""
-    scales, name = _scales(), values["scale"].value
-    if name not in scales:
-        raise UserError(f"there is no scale={name}: {nearest(name, scales)}")
-    budgets = scales[name]._asdict()
+    name, scale = scales.chosen("VALUES", values)
+    budgets = scale._asdict()
     budgets.update({key: values[key].value for key in budgets if values[key].present})
     if values["sizes"].present:
         budgets["sizes"] = surveyplan.parse_numbers("sizes", values["sizes"].value)
     return Plan(scale=name, seed=values["seed"].value, **budgets)
-
-
-def _by_scale(field: str) -> str:
-    """What every scale says of a budget, for --help."""
-    return " | ".join(f"{name} {surveyplan.shown(getattr(scale, field))}" for name, scale in _scales().items())
-
-
-def _scales() -> dict[str, Any]:
-    return commandline.configuration("diagnostics").VALUES
 
 
 if __name__ == "__main__":

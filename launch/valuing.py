@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from launch import firstlook, numbers, pictures, policies, surveyplan, tables, valuenumbers
+from launch import firstlook, numbers, pictures, policies, stored, surveyplan, tables, valuenumbers
 from launch.announcing import duration
 from launch.commandline import say
 from launch.valueplan import Plan
@@ -23,11 +23,10 @@ from tfpg.diagnostics.probe import Probe
 from tfpg.diagnostics.returns import Pilot
 from tfpg.diagnostics.values import fit_pools
 from tfpg.diagnostics.values import study as value_study
-from tfpg.errors import UserError
 from tfpg.report import values as drawn
 from tfpg.report.progress import Budget
 
-PLAN, RESULT, NUMBERS = "plan.json", "values.nc", "numbers.txt"
+RESULT, NUMBERS = "values.nc", "numbers.txt"
 SINGLE, TOGETHER = "values", "by-iteration"  # figures of one policy, and of several
 # Fits and gradients take this share of the playing time besides, and what is compiled so many seconds a policy: on Hopper.
 COMPUTED, COMPILED = 0.35, 15
@@ -57,7 +56,7 @@ def run(paths: Sequence[Path], plan: Plan, *, threads: int, output: str | None, 
     directories = _directories(output, paths, probes, plan)
     policies.check_apart(paths, directories)
     for directory in directories:
-        _check_plan(plan, directory)
+        stored.check(directory, plan)
     studies = []
     for each, directory in zip(probes, directories, strict=True):
         if not (directory / firstlook.PILOT).exists():
@@ -67,7 +66,7 @@ def run(paths: Sequence[Path], plan: Plan, *, threads: int, output: str | None, 
     if dry_run:
         return 0
     for study in studies:
-        storage.write_json(study.directory / PLAN, surveyplan.as_json(plan))
+        storage.write_json(study.directory / stored.PLAN, surveyplan.as_json(plan))
     total = sum(sum(plan.tasks(len(study.probe.batch.values)).values()) for study in studies if not study.done)
     with Budget(total, unit="pairs") as budget:
         found = [_studied(study, threads, budget) for study in studies]
@@ -121,7 +120,7 @@ def _studied(study: Study, threads: int, budget: Budget) -> xr.Dataset:
         found = value_study.measure(study.probe, budgets, seed=study.plan.seed, threads=threads,
                                     parts=Parts(study.directory / "parts"), progress=progress)
         results.save(found.assign_attrs(scale=study.plan.scale), path)
-    found = _loaded(path)
+    found = stored.loaded(path)
     if new or not (study.directory / f"{SINGLE}.png").exists():
         pictures.keep({SINGLE: functools.partial(drawn.study, found)}, study.directory, int(found.attrs["env_steps"]), under="values")
     storage.write_text(study.directory / NUMBERS, valuenumbers.report(found) + "\n")
@@ -143,13 +142,6 @@ def _together(found: Sequence[xr.Dataset], directory: Path) -> None:
     say(f"\n{text}\nall policies: {', '.join([f'{TOGETHER}.txt', *(f'{name}.png' for name in names)])} in {directory}")
 
 
-def _loaded(path: Path) -> xr.Dataset:
-    try:
-        return results.load(path)
-    except UserError as error:
-        raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command makes it anew from its parts.") from error
-
-
 def _directories(output: str | None, paths: Sequence[Path], probes: Sequence[Probe], plan: Plan) -> list[Path]:
     """<output>/values/<iteration>-<scale>; with the run's name before it where policies of several runs would meet there."""
     bases = [policies.output(output, path) / "values" for path in paths]
@@ -158,15 +150,3 @@ def _directories(output: str | None, paths: Sequence[Path], probes: Sequence[Pro
         found = [base / f"{each.metadata['preset']}-{each.task.id}-{each.metadata['seed']}-{path.name}-{plan.scale}".replace(":", "-")
                  for base, path, each in zip(bases, paths, probes, strict=True)]
     return found
-
-
-def _check_plan(plan: Plan, directory: Path) -> None:
-    """Errors: UserError where the directory has another plan, for that would mix results."""
-    path = directory / PLAN
-    if not path.exists() or not ((directory / "parts").exists() or (directory / RESULT).exists()):
-        return
-    there = storage.read_json(path)
-    if not isinstance(there, dict):
-        raise UserError(f"{path} is damaged: it holds no settings; remove {directory}, or --output=DIR takes this study elsewhere.")
-    if differs := surveyplan.difference(there, surveyplan.as_json(plan)):
-        raise UserError(f"{directory} holds a study with other settings ({differs}): --output=DIR takes this one elsewhere.")

@@ -1,6 +1,7 @@
 """launch.gradients: from a saved policy to numbers, files and figures; killed and resumed; bad input refused."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,16 @@ def test_other_settings_are_refused_in_the_same_directory(measured, run):
     code, _, err = command(gradients, *[flag for flag in TINY if "step" not in flag], "--what=gradient", "--seed=3",
                            f"--output={measured[0].parent}", f"--policy={run}/policies/000000", f"--policy={run}/policies/000002")
     assert code == 2 and "holds results of other settings (seed=0 there, 3 asked)" in err
+
+
+def test_steps_that_do_not_fit_into_this_machine_are_refused_before_anything_is_played(run, tmp_path, monkeypatch):
+    pages = 40_000_000 // os.sysconf("SC_PAGE_SIZE")
+    real = os.sysconf
+    monkeypatch.setattr(os, "sysconf", lambda name: pages if name == "SC_PHYS_PAGES" else real(name))
+    code, _, err = command(gradients, "--scale=small", f"--output={tmp_path}", f"--policy={run}/policies/000000")
+    assert code == 2 and err.count("\n") == 1
+    assert "step_reference_pairs=320000 of" in err and "take what=gradient" in err
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_dry_run_only_announces(run, tmp_path):

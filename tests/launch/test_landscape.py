@@ -248,7 +248,7 @@ def test_another_plan_in_the_same_directory_is_refused_with_the_difference(whole
     before = (whole[0] / "plan.json").read_bytes()
     code, out, err = survey(policy, *(argument.format(ppo=ppo) for argument in arguments), f"--output={whole[0]}")
     assert (code, out) == (2, "")
-    assert err.startswith(f"launch.landscape: {whole[0]} holds a survey with other settings (") and err.count("\n") == 1
+    assert err.startswith(f"launch.landscape: {whole[0]} holds results of other settings (") and err.count("\n") == 1
     assert difference.format(ppo=ppo) in err and err.endswith("--output=DIR takes this one elsewhere.\n")
     assert (whole[0] / "plan.json").read_bytes() == before
 

@@ -167,7 +167,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(whole, ppo, tmp_path):
 def test_another_plan_in_the_same_directory_is_refused_with_the_difference(whole, ppo):
     code, out, err = study(f"--policy={ppo}/policies/000002", f"--output={whole[0].parent}", "--seed=1", "--estimates=4")
     assert (code, out) == (2, "")
-    assert "holds a study with other settings (estimates=3 there, 4 asked; seed=0 there, 1 asked)" in err and err.count("\n") == 1
+    assert "holds results of other settings (estimates=3 there, 4 asked; seed=0 there, 1 asked)" in err and err.count("\n") == 1
 
 
 def test_a_dry_run_says_what_it_would_cost_and_nothing_more(ppo, tmp_path, monkeypatch):
@@ -245,7 +245,7 @@ def test_a_damaged_result_is_named(whole, ppo, tmp_path):
     shutil.copytree(whole[0] / "000002-smoke", tmp_path / "values" / "000002-smoke")
     (tmp_path / "values" / "000002-smoke" / "values.nc").write_bytes(b"no result")
     code, _, err = study(f"--policy={ppo}/policies/000002", f"--output={tmp_path}")
-    assert code == 2 and "values.nc is damaged" in err and "remove it, and the same command makes it anew from its parts" in err
+    assert code == 2 and "values.nc is damaged" in err and "remove it, and the same command makes it anew from what was played" in err
 
 
 def test_parts_are_keyed_by_what_their_bits_depend_on(whole):

@@ -36,7 +36,7 @@ class Block(NamedTuple):
     @property
     def cut(self) -> Trajectory:
         """The N pairs alone."""
-        return first(self.trajectory, self.pairs)
+        return pools.first(self.trajectory, self.pairs)
 
 
 class Blocks:
@@ -109,8 +109,3 @@ def prepared(probe: Probe, trajectory: Trajectory, phi, v) -> Batch:
         Trajectory(*map(tf.constant, trajectory)), probe.normaliser, tf.constant(phi), v, time_limit=probe.task.time_limit,
         rollout=config.rollout, advantages=config.advantages, value=config.value, code_level=config.code_level)
     return Batch(*map(np.asarray, made))
-
-
-def first(trajectory: Trajectory, pairs: int) -> Trajectory:
-    """The first `pairs` rows."""
-    return Trajectory(*(column[:pairs] for column in trajectory))

@@ -1,4 +1,4 @@
-"""What do trust regions look like? Several agents of several algorithms beside each other, and the inside of one run.
+"""What do trust regions look like? Several agents of several algorithms beside each other.
 
 Datasets in, Figures out; nothing is saved. Colours are those of figures.PALETTE, an algorithm one everywhere."""
 
@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -16,17 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 
-from tfpg.report.figures import PALETTE, running_mean
+from tfpg.report.figures import PALETTE
 
-_BOUND = {"linestyle": (0, (1, 2)), "linewidth": 1.4, "zorder": 1.5}
+BOUND = {"linestyle": (0, (1, 2)), "linewidth": 1.4, "zorder": 1.5}  # how a bound is drawn
+POOLS = {"train": "on the update's own pairs", "heldout": "on held-out pairs"}
 _USUAL_RATIO = 1.2  # the published figures draw it for every algorithm
 _ROWS = {"mean_return": "mean return of episodes", "mean_kl": r"mean KL($\pi_\mathrm{old}$ ‖ $\pi_\mathrm{new}$), nats",
          "max_ratio": r"max $\pi_\mathrm{new}(a|s)$ / $\pi_\mathrm{old}(a|s)$"}
-_LINES = {"train": "-", "heldout": (0, (3, 1.5))}
-_WORDS = {"train": "on the update's own pairs", "heldout": "on held-out pairs"}
-_EPOCHS = 4  # curves of a panel
 _EACH = 5  # fewer agents are also drawn one by one: a band of so few is wide, and says little of where they are
-WINDOW, LONG = 10, 50  # runs so long are shown as running means, so wide
 
 
 def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
@@ -34,7 +30,7 @@ def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
     ones (one where none were looked at), a colour an algorithm.
 
     Args: found: of diagnostics.trust_regions.over_agents.over_seeds."""
-    pools = [pool for pool in _WORDS if pool == "train" or np.isfinite(found["mean_kl"].sel(pool=pool)).any()]
+    pools = [pool for pool in POOLS if pool == "train" or np.isfinite(found["mean_kl"].sel(pool=pool)).any()]
     columns = list(itertools.product(dict.fromkeys(found["task"].values.tolist()), pools))
     figure = Figure(figsize=(max(6.4, 4.4 * len(columns) + 0.8), 9.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
@@ -48,7 +44,7 @@ def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
                 part = own.isel(group=group)
                 _agents(axes, part.sel(pool=pool), name, colours[str(part["preset"].values)], joined=pool == "train")
             _dress(axes, name, own.sel(pool=pools))
-        grid[0, column].set_title(f"{task}, {_WORDS[pool]}", fontsize="medium")
+        grid[0, column].set_title(f"{task}, {POOLS[pool]}", fontsize="medium")
         grid[-1, column].set_xlabel("environment steps")
     for row, label in enumerate(_ROWS.values()):
         grid[row, 0].set_ylabel(label)
@@ -59,27 +55,12 @@ def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
     return figure
 
 
-def inside(dataset: xr.Dataset) -> Figure:
-    """One run from within: PPO by epochs, TRPO's promises against what came, and what the normaliser's own update does.
-
-    Args: dataset: of diagnostics.trust_regions.of_runs.dataset."""
-    ppo = "epoch_mean_kl" in dataset
-    panels: list[Callable[[Axes, xr.Dataset], None]] = [_epoch_kl, _epoch_ratio] if ppo else [_predicted_kl, _gain]
-    panels += [_shares, _normaliser]
-    figure = Figure(figsize=(10.5, 7.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, panel in zip(figure.subplots(2, 2).flat, panels, strict=True):
-        panel(axes, dataset)
-        axes.grid(True, color="0.9", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="x-small", frameon=False, loc="upper right" if panel is _shares else "best")
-    attrs, count = dataset.attrs, dataset.sizes["iteration"]
-    smooth = f" (curves of KL and ratio: running geometric means of {WINDOW})" if count >= LONG else ""
-    figure.suptitle(f"{attrs['preset']} on {attrs['task']}, seed {attrs['run_seed']}: {count} iterations of "
-                    f"{int(dataset['pairs'][0, 0]):,} pairs{smooth}")
-    return figure
+def log_scale(axes: Axes, subs: tuple[float, ...] = (1, 2, 5)) -> None:
+    """The y axis logarithmic, with plain numbers at these multiples of powers of ten."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _agents(axes: Axes, part: xr.Dataset, name: str, colour: str, *, joined: bool) -> None:
@@ -101,7 +82,7 @@ def _agents(axes: Axes, part: xr.Dataset, name: str, colour: str, *, joined: boo
                           alpha=0.18 if part["agents"] >= _EACH else 0.07)
     if name == "mean_kl" and np.isfinite(part["delta"]).any():
         known = np.isfinite(part["delta"].values)
-        axes.plot(steps[known], part["delta"].values[known], color=colour, **_BOUND)
+        axes.plot(steps[known], part["delta"].values[known], color=colour, **BOUND)
 
 
 def _dress(axes: Axes, name: str, own: xr.Dataset) -> None:
@@ -124,45 +105,20 @@ def _dress(axes: Axes, name: str, own: xr.Dataset) -> None:
         margin = 0.05 * (np.ptp(values) or 1)
         axes.set_ylim(values.min() - margin, values.max() + margin)
         return
-    _log(axes)
+    log_scale(axes)
     bounds = own["delta" if name == "mean_kl" else "ratio_high"].values
     bounds = sorted(set(bounds[np.isfinite(bounds)].tolist()))
     if name == "mean_kl":
         if not bounds:  # no algorithm with a δ of its own beside
             bounds = [float(own["reference_delta"][0])]
-            axes.axhline(bounds[0], color="0.4", **_BOUND)
+            axes.axhline(bounds[0], color="0.4", **BOUND)
         # A step size annealed to 0 ends in a KL of 0, which is not to press the rest flat.
         low = min(np.quantile(values, 0.02) / 2, bounds[0] / 1.2)
     else:
         bounds, low = bounds or [_USUAL_RATIO], 1
         for bound in bounds:
-            axes.axhline(bound, color="0.25", **_BOUND)
+            axes.axhline(bound, color="0.25", **BOUND)
     axes.set_ylim(low, 1.2 * max(values.max(), bounds[-1]))
-
-
-def _log(axes: Axes, subs: tuple[float, ...] = (1, 2, 5)) -> None:
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _spare(axes: Axes, values: np.ndarray) -> None:
-    """A step size annealed to 0 ends in a KL of 0, which is not to press the rest flat."""
-    positive = values[values > 0]
-    if positive.size:
-        axes.set_ylim(bottom=max(axes.get_ylim()[0], np.quantile(positive, 0.02) / 2))
-
-
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """Running geometric mean where the run is long, of what is positive and finite."""
-    known = (values > 0) & np.isfinite(values)
-    logs = np.log(np.where(known, values, 1))
-    if len(logs) < LONG:
-        return np.where(known, values, np.nan)
-    with np.errstate(invalid="ignore"):  # 0/0 where a window has nothing
-        mean = running_mean(logs, known.astype(np.float64), WINDOW)
-    return np.where(known, np.exp(mean), np.nan)
 
 
 def _caption(found: xr.Dataset) -> str:
@@ -190,81 +146,6 @@ def _caption(found: xr.Dataset) -> str:
     if attrs["infinite"]:
         said.append(f"{attrs['infinite']} largest ratios are infinite and not drawn")
     return "; ".join(said) + ". Dotted: δ of TRPO in its colour (grey: the δ that TRPO has on the task), 1 + ε."
-
-
-def _epoch_kl(axes: Axes, dataset: xr.Dataset) -> None:
-    _epochs(axes, dataset, "epoch_mean_kl")
-    axes.set(title="Mean KL after epochs", ylabel="nats", xlabel="iteration")
-
-
-def _epoch_ratio(axes: Axes, dataset: xr.Dataset) -> None:
-    _epochs(axes, dataset, "epoch_max_ratio")
-    _log(axes, (1, 1.2, 1.5, 2, 3, 5, 7))
-    _bounds(axes, dataset)
-    axes.set(title="Largest ratio after epochs (1 + ε dotted)", ylabel="ratio", xlabel="iteration")
-
-
-def _epochs(axes: Axes, dataset: xr.Dataset, name: str) -> None:
-    epochs = np.unique(np.geomspace(1, dataset.sizes["epoch"], _EPOCHS).round().astype(int))
-    base = PALETTE.get(dataset.attrs["preset"], "#000000")
-    for i, epoch in enumerate(epochs):
-        axes.plot(dataset["iteration"], _smooth(dataset[name].sel(epoch=epoch).values), color=base, linewidth=1.1,
-                  alpha=0.25 + 0.75 * (i + 1) / len(epochs), label=f"epoch {epoch}")
-    _log(axes)
-    _spare(axes, dataset[name].values)
-
-
-def _predicted_kl(axes: Axes, dataset: xr.Dataset) -> None:
-    _against(axes, dataset["predicted_kl"].values, dataset["fisher_kl"].values, "on the states of the Fisher matrix")
-    _against(axes, dataset["predicted_kl"].values, dataset["mean_kl"].sel(pool="train").values, "on the whole batch", "^")
-    axes.set(title="KL: the quadratic model's against the real one", xlabel="predicted ½ ΔθᵀFΔθ, nats", ylabel="mean KL, nats")
-
-
-def _gain(axes: Axes, dataset: xr.Dataset) -> None:
-    fraction = dataset["accepted_fraction"].values
-    _against(axes, dataset["expected_gain"].values * fraction, dataset["actual_gain"].values, "_")
-    axes.set(title="Gain of the surrogate: promised against real", xlabel="gᵀΔθ of the applied step", ylabel="L(θ) − L(θ_old)")
-    # One outlier of the ratio makes a gain a hundred times as large as was promised: logarithmic beyond what is usual.
-    axes.set_xscale("symlog", linthresh=0.1)
-    axes.set_yscale("symlog", linthresh=0.1)
-
-
-def _against(axes: Axes, promised: np.ndarray, real: np.ndarray, label: str, marker: str = "o") -> None:
-    axes.plot(promised, real, marker, markersize=2.5, alpha=0.5, linewidth=0, label=label)
-    high = float(np.nanmax([*promised, *real, 0]))
-    axes.plot([0, high], [0, high], color="0.25", **_BOUND)
-
-
-def _shares(axes: Axes, dataset: xr.Dataset) -> None:
-    for (name, words), pool in itertools.product(
-            (("outside_fraction", "outside [1 − ε, 1 + ε]"), ("without_gradient", "without gradient")), _LINES):
-        values = dataset[name].sel(pool=pool).values
-        known = np.isfinite(values)
-        if known.any():
-            colour = "#0072B2" if name == "outside_fraction" else "#D55E00"
-            axes.plot(dataset["iteration"].values[known], values[known], color=colour, linestyle=_LINES[pool], linewidth=0.9,
-                      label=f"{words}, {_WORDS[pool].removeprefix('on ')}")
-    axes.set(title="Share of pairs", xlabel="iteration", ylabel="share")
-    axes.set_ylim(0, 1.4 * axes.get_ylim()[1])  # room for the legend above the curves
-
-
-def _normaliser(axes: Axes, dataset: xr.Dataset) -> None:
-    shown = []
-    for name, label, colour in (("normaliser_mean_kl", "by the normaliser's own update", "#009E73"),
-                                ("", "by the update of θ", "0.5")):
-        values = dataset[name].values if name in dataset else dataset["mean_kl"].sel(pool="train").values
-        if name and name not in dataset:
-            continue
-        axes.plot(dataset["iteration"], _smooth(values), color=colour, linewidth=1.1, label=label)
-        shown.append(values)
-    _log(axes)
-    _spare(axes, np.concatenate(shown))
-    axes.set(title="Mean KL between one iteration's policy and the next", xlabel="iteration", ylabel="nats")
-
-
-def _bounds(axes: Axes, dataset: xr.Dataset) -> None:
-    if "ratio_high" in dataset:
-        axes.axhline(float(dataset["ratio_high"][0]), color="0.25", **_BOUND)
 
 
 def _colours(presets: list[str]) -> dict[str, str]:

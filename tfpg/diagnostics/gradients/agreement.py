@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfpg.diagnostics.statistics.estimates import Estimate, student
+from tfpg.diagnostics.statistics.estimates import Estimate, jackknifed_cosine, student
 from tfpg.numerics import similarity
 
 
@@ -127,17 +127,4 @@ def _jackknifed(products: np.ndarray, statistic: Callable[[np.ndarray], np.ndarr
     found = float(np.clip(statistic(products), -1, 1)) if count > 1 else np.nan
     if count < 3 or not np.isfinite(found):
         return student(found, np.nan, 1, count if np.isfinite(found) else 0)
-    without = np.array([statistic(np.delete(np.delete(products, i, 0), i, 1)) for i in range(count)])
-    stderr = _jackknife(without)
-    if not stderr > 0 or abs(found) == 1:  # copies of one vector
-        return Estimate(*(np.asarray(x) for x in (found, stderr, found, found, count)))
-    even = student(np.arctanh(found), _jackknife(np.arctanh(np.clip(without, -_BELOW_1, _BELOW_1))), count - 1, count)
-    return Estimate(*(np.asarray(x) for x in (found, stderr, np.tanh(even.low), np.tanh(even.high), count)))
-
-
-_BELOW_1 = 1 - 1e-15  # arctanh 1 is infinite: vectors that are equal but for rounding
-
-
-def _jackknife(without: np.ndarray) -> float:
-    count = len(without)
-    return float(np.sqrt((count - 1) / count * ((without - without.mean())**2).sum()))
+    return jackknifed_cosine(found, np.array([statistic(np.delete(np.delete(products, i, 0), i, 1)) for i in range(count)]))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfpg.diagnostics.statistics.estimates import Estimate, student
+from tfpg.diagnostics.statistics.estimates import Estimate, jackknife, jackknifed_cosine, student
 from tfpg.numerics import similarity
 
 TRUSTED = 0.9  # split-half cosine below which a reference is not called the truth
@@ -30,7 +30,7 @@ def split_half(groups: np.ndarray) -> Estimate:
 
     if len(groups) < 4:  # a half must keep a group
         return student(statistic(half | ~half), np.nan, 1, len(groups))
-    return _left_out(statistic, len(groups), even=True)
+    return jackknifed_cosine(*_left_out(statistic, len(groups)))
 
 
 def between(a: np.ndarray, b: np.ndarray) -> Estimate:
@@ -49,25 +49,13 @@ def between(a: np.ndarray, b: np.ndarray) -> Estimate:
         square = [float(similarity.off_diagonal_mean(m[np.ix_(kept, kept)])) for m in (aa, bb, ab)]
         return square[2] / np.sqrt(square[0] * square[1]) if min(square[:2]) > 0 else np.nan
 
-    found = _left_out(statistic, len(aa), even=False)
-    if not np.isfinite(found.stderr):
+    whole, without = _left_out(statistic, len(aa))
+    if not np.isfinite(whole) or not np.isfinite(without).all():
         return student(np.nan, np.nan, 1, 0)
+    found = student(whole, jackknife(without), len(aa) - 1, len(aa))
     return found._replace(low=np.clip(found.low, -1, 1), high=np.clip(found.high, -1, 1))
 
 
-def _left_out(statistic: Callable[[np.ndarray], float], count: int, *, even: bool) -> Estimate:
-    """Jackknife over groups, Student's t with G − 1 degrees. Args: even: on arctanh, where errors near 1 are even."""
-    everything = np.ones(count, bool)
-    found = statistic(everything)
-    without = np.array([statistic(np.arange(count) != i) for i in range(count)])
-    if not np.isfinite(found) or not np.isfinite(without).all():
-        return student(found, np.nan, 1, count if np.isfinite(found) else 0)
-    stderr = _jackknife(without)
-    if not even or abs(found) == 1:
-        return student(found, stderr, count - 1, count)
-    ends = student(np.arctanh(found), _jackknife(np.arctanh(np.clip(without, -1 + 1e-15, 1 - 1e-15))), count - 1, count)
-    return Estimate(*(np.asarray(x) for x in (found, stderr, np.tanh(ends.low), np.tanh(ends.high), count)))
-
-
-def _jackknife(without: np.ndarray) -> float:
-    return float(np.sqrt((len(without) - 1) / len(without) * ((without - without.mean())**2).sum()))
+def _left_out(statistic: Callable[[np.ndarray], float], count: int) -> tuple[float, np.ndarray]:
+    """A statistic of all groups, and with each left out: [G]. Args: statistic: of which groups are kept."""
+    return statistic(np.ones(count, bool)), np.array([statistic(np.arange(count) != i) for i in range(count)])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfpg.diagnostics.statistics.estimates import Estimate, clustered, student
+from tfpg.diagnostics.statistics.estimates import Estimate, clustered, jackknife, student
 from tfpg.numerics.errors import relative_errors
 
 
@@ -70,11 +70,8 @@ def explained_variances(*, values: np.ndarray, targets: np.ndarray, clusters: np
         return student(1 - whole, np.nan, 1, count)
     without = share([each.sum() - each for each in sums], size.sum() - size)
 
-    def deviation(each: np.ndarray) -> float:
-        return float(np.sqrt((count - 1) / count * np.square(each - each.mean()).sum()))
-
     if not (whole > 0 and (without > 0).all()):  # predictions without an error
-        return student(1 - whole, deviation(without), count - 1, count)
-    found = student(np.log(whole), deviation(np.log(without)), count - 1, count)
+        return student(1 - whole, jackknife(without), count - 1, count)
+    found = student(np.log(whole), jackknife(np.log(without)), count - 1, count)
     low, high = 1 - np.exp(found.high), 1 - np.exp(found.low)
-    return Estimate(np.asarray(1 - whole), np.asarray(deviation(without)), low, high, found.count)
+    return Estimate(np.asarray(1 - whole), np.asarray(jackknife(without)), low, high, found.count)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfpg.diagnostics.statistics.estimates import Estimate, student
+from tfpg.diagnostics.statistics.estimates import Estimate, jackknife, student
 
 
 def variance(vectors: np.ndarray, pairs: int) -> Estimate:
@@ -48,7 +48,6 @@ def _of_logarithms(whole: np.ndarray, without: np.ndarray) -> Estimate:
     count = len(without)
     if not np.isfinite(whole) or not whole > 0 or not (without > 0).all():
         return student(whole if np.isfinite(whole) else np.nan, np.nan, 1, count if np.isfinite(whole) else 0)
-    logarithms = np.log(without)
-    stderr = np.sqrt((count - 1) / count * np.square(logarithms - logarithms.mean()).sum())
+    stderr = jackknife(np.log(without))
     found = student(np.log(whole), stderr, count - 1, count)
     return Estimate(np.asarray(whole), np.asarray(whole * stderr), np.exp(found.low), np.exp(found.high), found.count)
