@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 from launch import tables
+from tfpg.diagnostics.statistics.estimates import Estimate
 from tfpg.diagnostics.trust_regions import over_agents
 from tfpg.diagnostics.trust_regions.over_agents import Share
 
+_WINDOWS = (50, 250), (250, 450)  # before and while an annealed step size goes to 0
 _HEAD = ("", "pairs", "iterations", "mean KL ≤ own δ", "mean KL ≤ δ of trpo", "max ratio: median", "90 %", "largest")
 
 
@@ -33,7 +36,33 @@ def report(datasets: Sequence[xr.Dataset]) -> str:
             rows.append((f"{preset} on {task}, {count}", f"{words}, {int(agents[0]['pairs'].sel(pool=pool).max()):,}",
                          f"{theirs.iterations:,}", "" if own is None else _share(own), f"{_share(theirs)} ({reference:g})",
                          *(f"{level:.2f}" for level in levels)))
-    return "\n".join([*tables.aligned([_HEAD, *rows], left=(0, 1)), *_notes(shares)])
+    return "\n".join([*tables.aligned([_HEAD, *rows], left=(0, 1)), *_notes(shares), *_factors(datasets)])
+
+
+def _factors(datasets: Sequence[xr.Dataset]) -> list[str]:
+    """How many times as large KL and ratio are with one algorithm as with another, where both have two agents and more."""
+    grouped = {key: some for key, some in over_agents.groups(datasets).items() if len(some) > 1}
+    shortest = min((int(d["iteration"].max()) + 1 for some in grouped.values() for d in some), default=0)
+    windows = [window for window in _WINDOWS if window[1] <= shortest]
+    rows = []
+    for ((task, preset), some), ((other_task, other), others) in itertools.combinations(grouped.items(), 2):
+        if task != other_task or not windows:
+            continue
+        for pool, words in (("train", "own pairs"), ("heldout", "held-out")):
+            found = [_times(over_agents.factor(others, some, name, pool=pool, window=window))
+                     for name in ("mean_kl", "max_ratio") for window in windows]
+            if any(found):
+                rows.append((f"{other} : {preset} on {task}", words, *found))
+    if not rows:
+        return []
+    heads = [f"{name}, iterations {low}–{high}" for name in ("mean KL", "max ratio") for low, high in windows]
+    return ["", *tables.aligned([("times as large", "", *heads), *rows], left=(0, 1)),
+            "geometric means over iterations, then agents; 95 % by Welch's t of agents on the logarithm"]
+
+
+def _times(found: Estimate) -> str:
+    """1.24 [1.02, 1.51]."""
+    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.mean) else ""
 
 
 def _pools(agents: Sequence[xr.Dataset]) -> list[tuple[str, str, list[xr.Dataset]]]:

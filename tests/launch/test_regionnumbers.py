@@ -48,3 +48,12 @@ def test_an_interval_widened_to_that_of_iterations_has_a_star():
     text = regionnumbers.report([agent(0, heldout=0), agent(1, heldout=0)])
     assert "]*" in text and "*: agents agree" in text and "of one agent" not in text
     assert "*" not in regionnumbers.report([agent(0, heldout=0)])
+
+
+def test_algorithms_of_several_agents_are_compared_in_the_windows_that_their_runs_hold():
+    found = [agent(seed, preset=preset, kl=kl, iterations=300) for preset, kl in (("ppo", 0.01), ("ppo_m", 0.03)) for seed in (0, 1)]
+    text = regionnumbers.report(found)
+    assert "mean KL, iterations 50–250" in text and "250–450" not in text
+    row, = [line for line in text.splitlines() if line.startswith("ppo_m : ppo on Hopper-v5") and "own pairs" in line]
+    assert "3.00 [3.00, 3.00]" in row and "1.00 [1.00, 1.00]" in row
+    assert "times as large" not in regionnumbers.report(found[:3])  # one agent has no spread

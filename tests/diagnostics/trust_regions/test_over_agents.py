@@ -162,3 +162,28 @@ def test_the_share_of_several_agents_is_of_agents():
     found = seeds.share([agent(0, kl=0.1), agent(1, kl=0.2), agent(2, kl=0.1)], "train", [0.13] * 3)
     assert (found.mean, found.agents, found.iterations) == (pytest.approx(2 / 3), 3, 18)
     assert (found.low, found.high, found.interval) == (0, 1, "student")
+
+
+def test_how_many_times_as_large_is_welchs_on_the_logarithms_of_agents_in_the_window():
+    ppo, ppo_m = ([agent(i, preset=name, kl=kl, iterations=8) for i, kl in enumerate(kls)]
+                  for name, kls in (("ppo", (0.01, 0.02, 0.04)), ("ppo_m", (0.08, 0.32))))
+    for one in ppo_m:
+        one["mean_kl"][:2] = 5.0  # before the window
+        one["mean_kl"][4, 0] = 0  # an update that did not move
+    found = seeds.factor(ppo_m, ppo, "mean_kl", pool="train", window=(2, 8))
+    expected = scipy.stats.ttest_ind(np.log([0.08, 0.32]), np.log([0.01, 0.02, 0.04]), equal_var=False)
+    ends = expected.confidence_interval(0.95)
+    np.testing.assert_allclose(found.mean, 8.0)  # √(.08 · .32) / (.01 · .02 · .04)^⅓ = .16 / .02
+    np.testing.assert_allclose([found.low, found.high], np.exp([ends.low, ends.high]))
+    assert int(found.count) == 5
+    assert np.isnan(seeds.factor(ppo_m[:1], ppo, "mean_kl", pool="train", window=(2, 8)).mean)
+
+
+def test_the_interval_of_how_many_times_as_large_covers():
+    draw, inside, count = np.random.default_rng(0), 0, 2000
+    for _ in range(count):
+        a, b = np.exp(draw.normal(0.7, 0.3, 3)), np.exp(draw.normal(0, 0.5, 4))
+        found = seeds.factor([agent(i, kl=x, iterations=1) for i, x in enumerate(a)], [agent(i, kl=x, iterations=1) for i, x in enumerate(b)],
+                             "mean_kl", pool="train", window=(0, 1))
+        inside += found.low <= np.exp(0.7) <= found.high
+    assert 0.93 < inside / count < 0.98  # three and four agents, spreads .3 and .5; standard error .5 %

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.stats
 import xarray as xr
 
-from tfpg.diagnostics.statistics.estimates import Estimate, means, student
+from tfpg.diagnostics.statistics.estimates import Estimate, means, student, unpaired_differences
 from tfpg.diagnostics.statistics.resampling import CONFIDENCE
 from tfpg.errors import UserError
 
@@ -200,6 +200,29 @@ def share(datasets: Sequence[xr.Dataset], pool: str, bound: Sequence[float | np.
     if high - low >= exact.high - exact.low:
         return Share(mean, low, high, sum(counts), len(counts), "student")
     return Share(mean, min(low, float(exact.low)), max(high, float(exact.high)), sum(counts), len(counts), "clopper-pearson")
+
+
+def factor(datasets: Sequence[xr.Dataset], others: Sequence[xr.Dataset], name: str, *, pool: str, window: tuple[int, int]) -> Estimate:
+    """How many times as large KL or ratio is with one algorithm as with another.
+
+        exp(m̄ − m̄')        m: an agent's mean of log x over the iterations first … last − 1
+
+    Agents are unpaired: the same seed of two algorithms shares the first weights alone. The interval is Welch's on the logarithm.
+    Updates that did not move (KL 0) and infinite ratios have no logarithm and are left out.
+    Args: name: mean_kl or max_ratio. window: first, last. Returns: Estimate [], count agents of both; stderr is the logarithm's;
+    NaN where an algorithm has fewer than two agents in the window."""
+    first, second = (np.array([_mean_log(d, name, pool, window) for d in some]) for some in (datasets, others))
+    first, second = (each[np.isfinite(each)] for each in (first, second))
+    if min(len(first), len(second)) < 2:
+        return student(np.nan, np.nan, 1, 0)
+    found = unpaired_differences(first, second)
+    return Estimate(np.exp(found.mean), found.stderr, np.exp(found.low), np.exp(found.high), np.asarray(len(first) + len(second)))
+
+
+def _mean_log(dataset: xr.Dataset, name: str, pool: str, window: tuple[int, int]) -> float:
+    inside = (dataset["iteration"].values >= window[0]) & (dataset["iteration"].values < window[1])
+    logs = _logs(dataset[name].sel(pool=pool).values[inside])
+    return float(_nanmean(logs[np.isfinite(logs)])) if np.isfinite(logs).any() else np.nan
 
 
 def _nanmean(values: np.ndarray) -> np.ndarray:
