@@ -75,6 +75,7 @@ class Recorder:
                  progress: Progress, heldout: Heldout | None = None):
         self._run, self._config, self._plan = run, config, plan
         self._training, self._events, self._progress, self._heldout = training, events, progress, heldout
+        self._policies = snapshot.Writer(config, training.task, training.agent.policy, training.agent.value)
         self._kept = time.monotonic()
         self._seconds = 0.0  # spent on writing down the iteration before, its checkpoint included
 
@@ -98,9 +99,7 @@ class Recorder:
         run, before = self._run, iteration.before
         checkpoint.save_iterate(run.iterates, iteration.index, before.theta, before.phi, iteration.normaliser)
         if iteration.index in self._plan.snapshots:
-            agent = self._training.agent
-            snapshot.save(run.policy(iteration.index), iteration, self._config, self._training.task, agent.policy,
-                          agent.value)
+            self._policies.save(run.policy(iteration.index), iteration)
         numbers = metrics.metrics(iteration, self._config) | self._held_out(iteration)
         storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
         self._events.write(iteration, metrics.curves(numbers))

@@ -273,7 +273,7 @@ def test_a_snapshot_of_real_training_sees_the_raw_batch_as_the_learner_did(tmp_p
     runner = training.iterations(config)
     iteration = next(runner)
     runner.close()
-    snapshot.save(tmp_path / "p", iteration, config, task, agent.policy, agent.value)
+    snapshot.Writer(config, task, agent.policy, agent.value).save(tmp_path / "p", iteration)
     contents = snapshot.load(tmp_path / "p")
     record, trajectory = contents.record, iteration.trajectory
     obs = trajectory.obs.reshape(-1, task.obs_size)
@@ -284,3 +284,23 @@ def test_a_snapshot_of_real_training_sees_the_raw_batch_as_the_learner_did(tmp_p
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(record["theta_next"], iteration.state.learner.theta)
     assert contents.metadata["env_steps"] == iteration.env_steps
+
+
+def test_a_writer_saves_the_next_iteration_as_a_new_one_would_and_traces_nothing_for_it(tmp_path, monkeypatch):
+    first, second = handmade.Made(handmade.config("CartPole-v1"), index=3), handmade.Made(handmade.config("CartPole-v1"), index=9)
+    writer = snapshot.Writer(first.config, first.task, first.policy, first.value)
+    writer.save(tmp_path / "first", first.iteration)
+    traced, real = [], first.policy.greedy
+    monkeypatch.setattr(type(first.policy), "greedy", lambda self, *given: traced.append(None) or real(*given))
+    writer.save(tmp_path / "second", second.iteration)
+    assert not traced
+    monkeypatch.undo()
+    fresh = snapshot.Writer(first.config, first.task, first.policy, first.value)
+    fresh.save(tmp_path / "fresh", second.iteration)
+    ours, theirs = (snapshot.load(tmp_path / name) for name in ("second", "fresh"))
+    assert ours.metadata == theirs.metadata and ours.record.keys() == theirs.record.keys()
+    for name, array in theirs.record.items():
+        np.testing.assert_array_equal(ours.record[name], array)
+    obs = second.obs(5)
+    np.testing.assert_array_equal(ours.model.greedy(obs), theirs.model.greedy(obs))
+    np.testing.assert_array_equal(ours.model.parameters(obs)[0], theirs.model.parameters(obs)[0])

@@ -52,7 +52,7 @@ class Made:
         self.iteration = self._iteration(index)
 
     def save(self, directory):
-        snapshot.save(directory, self.iteration, self.config, self.task, self.policy, self.value)
+        snapshot.Writer(self.config, self.task, self.policy, self.value).save(directory, self.iteration)
         return directory
 
     def obs(self, n: int) -> np.ndarray:

@@ -52,7 +52,7 @@ def probe_of(tmp_path_factory):
             path, config = tmp_path_factory.mktemp("policies") / f"{K:06}", small(name)
             with Training(config) as training:
                 iteration = list(training)[-1]
-                snapshot.save(path, iteration, config, training.task, training.agent.policy, training.agent.value)
+                snapshot.Writer(config, training.task, training.agent.policy, training.agent.value).save(path, iteration)
             made[name] = probes.load(path)
         return made[name]
 

@@ -37,7 +37,8 @@ def probe_of(tmp_path_factory):
                         rollout=Rollout(num_steps=256, num_envs=8), value=of(base.value, epochs=2, minibatches=4))
             path = tmp_path_factory.mktemp("policies") / "000001"
             with Training(config) as training:
-                snapshot.save(path, list(training)[-1], config, training.task, training.agent.policy, training.agent.value)
+                writer = snapshot.Writer(config, training.task, training.agent.policy, training.agent.value)
+                writer.save(path, list(training)[-1])
             made[name] = probes.load(path)
         return made[name]
 
