@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from launch.surveyplan import Plan
 from tfpg import storage
 from tfpg.diagnostics import returns
 from tfpg.diagnostics.probe import Subject
@@ -16,17 +15,17 @@ _IDENTITY = ("task", "env_args", "algorithm", "preset", "run_seed", "iteration",
              "normaliser_sha256", "function_sha256")  # what tells a policy from others, wherever it lies
 
 
-def look(subject: Subject, plan: Plan, directory: Path, threads: int) -> returns.Pilot:
+def look(subject: Subject, directory: Path, *, seed: int, threads: int, max_steps: int | None = None) -> returns.Pilot:
     """The first look that a directory holds, or a new one, stored there.
 
     Errors: UserError where the directory belongs to another policy, its file is damaged, or the disk refuses."""
     path, facts = directory / PILOT, subject.provenance()
     identity = {name: facts[name] for name in _IDENTITY if name in facts}
-    asked = {"seed": plan.seed, "max_steps": plan.max_steps}
+    asked = {"seed": seed, "max_steps": max_steps}
     if path.exists() and (kept := _kept(path, identity, asked)) is not None:
         return kept
     storage.make_directory(directory)
-    found = returns.pilot(subject, plan.seed, threads=threads, max_steps=plan.max_steps)
+    found = returns.pilot(subject, seed, threads=threads, max_steps=max_steps)
     storage.write_json(path, {"subject": identity, **asked, **found._asdict()})
     return found
 

@@ -24,7 +24,6 @@ class Plan:
     step_sizes: tuple[int, ...]
     step_reference_pairs: int
     seed: int
-    max_steps: None = None  # pools end episodes as training does
 
     def __post_init__(self):
         for name in self.what:

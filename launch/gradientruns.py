@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +37,7 @@ MEMORY = 0.9  # of the machine's, that steps may take: beyond it the system woul
 def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | None, dry_run: bool) -> int:
     """All policies, one after the other; every policy's input is checked before the first is measured. Returns: the exit code."""
     probes = [probe.load(path) for path in paths]
-    directories = [_directory(output, path, each, plan, len(paths)) for path, each in zip(paths, probes, strict=True)]
+    directories = [policies.directory(output, path, "gradients", plan.scale) for path in paths]
     policies.check_apart(paths, directories)
     for each in probes:
         plan.check(*_training(each))
@@ -49,7 +48,7 @@ def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | No
     for each, directory in zip(probes, directories, strict=True):
         if not (directory / firstlook.PILOT).exists():
             say(f"first look at {each.path} …")
-        pilot = firstlook.look(each, plan, directory, runtime.env_threads)
+        pilot = firstlook.look(each, directory, seed=plan.seed, threads=runtime.env_threads)
         lines, more, longer = _announced(each, plan, directory, pilot)
         say(lines)
         pairs, seconds = pairs + more, seconds + longer
@@ -151,11 +150,3 @@ def _panels(found: Sequence[xr.Dataset], directory: Path) -> str:
             report.agreement, [each for each in found if each.attrs["preset"] == preset]) for preset in presets}
     pictures.keep(drawers, directory, 0, under="gradients")
     return f"{', '.join(f'{name}.png' for name in sorted(drawers))} in {directory}"
-
-
-def _directory(output: str | None, path: Path, each: Probe, plan: Plan, count: int) -> Path:
-    """gradients/<iteration>-<scale> below the output; policies that share one are told apart by their runs."""
-    name = f"{path.name}-{plan.scale}"
-    if output is not None and count > 1:
-        name = f"{each.metadata['preset']}-{each.task.id}-{each.metadata['seed']}-{name}"
-    return policies.output(output, path) / "gradients" / re.sub(r"[^\w.-]+", "-", name)

@@ -33,7 +33,7 @@ def define(values: flags.FlagValues) -> None:
     number("step_reference_pairs", "pairs of the step that others are compared with, held in memory", 20)
     whole("seed", 0, "seed of all pools", low=0, high=2**32 - 1, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost, after a first look of 128 episodes", flag_values=values)
-    text("output", None, "directory of the results, which lie in gradients/<iteration>-<scale> below it; default the diagnostics "
+    text("output", None, "directory of the results, which lie in gradients/ below it; default the diagnostics "
          "of the policy's run, or the current directory for a policy that lies elsewhere", flag_values=values)
 
 

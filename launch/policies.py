@@ -5,6 +5,7 @@ Shared by every launcher that looks at a policy. Nothing here imports TensorFlow
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def output(given: str | None, policy: Path) -> Path:
     if policy.parent.name == "policies" and (run / "config.json").exists():
         return run_directory.RunDirectory(run).diagnostics
     return Path.cwd()
+
+
+def directory(given: str | None, policy: Path, instrument: str, name: str) -> Path:
+    """Where the results of one policy go: <instrument>/<iteration>-<name> among the diagnostics of its run; below a directory that
+    was given its run is named too, so that it lies there whatever policies are looked at beside it."""
+    name = f"{policy.name}-{name}"
+    metadata = storage.read_json(policy / sums.METADATA) if given is not None else None
+    if metadata is not None:
+        name = f"{metadata['preset']}-{metadata['task']['id']}-{metadata['seed']}-{name}"
+    return output(given, policy) / instrument / re.sub(r"[^\w.-]+", "-", name)
 
 
 def check_apart(paths: Sequence[Path], directories: Sequence[Path]) -> None:

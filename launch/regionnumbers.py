@@ -42,20 +42,21 @@ def report(datasets: Sequence[xr.Dataset]) -> str:
 def _factors(datasets: Sequence[xr.Dataset]) -> list[str]:
     """How many times as large KL and ratio are with one algorithm as with another, where both have two agents and more."""
     grouped = {key: some for key, some in over_agents.groups(datasets).items() if len(some) > 1}
-    shortest = min((int(d["iteration"].max()) + 1 for some in grouped.values() for d in some), default=0)
-    windows = [window for window in _WINDOWS if window[1] <= shortest]
     rows = []
     for ((task, preset), some), ((other_task, other), others) in itertools.combinations(grouped.items(), 2):
-        if task != other_task or not windows:
+        if task != other_task:
             continue
+        shortest = min(int(d["iteration"].max()) + 1 for d in (*some, *others))
         for pool, words in (("train", "own pairs"), ("heldout", "held-out")):
+            equal = len({int(d["pairs"].sel(pool=pool).max()) for d in (*some, *others)}) == 1  # else largest ratios do not compare
             found = [_times(over_agents.factor(others, some, name, pool=pool, window=window))
-                     for name in ("mean_kl", "max_ratio") for window in windows]
+                     if window[1] <= shortest and (equal or name == "mean_kl") else ""
+                     for name in ("mean_kl", "max_ratio") for window in _WINDOWS]
             if any(found):
                 rows.append((f"{other} : {preset} on {task}", words, *found))
     if not rows:
         return []
-    heads = [f"{name}, iterations {low}–{high}" for name in ("mean KL", "max ratio") for low, high in windows]
+    heads = [f"{name}, iterations {low}–{high}" for name in ("mean KL", "max ratio") for low, high in _WINDOWS]
     return ["", *tables.aligned([("times as large", "", *heads), *rows], left=(0, 1)),
             "geometric means over iterations, then agents; 95 % by Welch's t of agents on the logarithm"]
 

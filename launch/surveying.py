@@ -51,7 +51,7 @@ class Survey:
         self.missing = tuple(name for name in surfaces if not (directory / f"{name}.nc").exists())
         self._made = Moves(subject, plan, threads)
         self._check()
-        self.pilot = firstlook.look(subject, plan, directory, threads)
+        self.pilot = firstlook.look(subject, directory, seed=plan.seed, threads=threads, max_steps=plan.max_steps)
 
     # What will be done
 

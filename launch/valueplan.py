@@ -24,8 +24,6 @@ class Plan:
     reference_pairs: int
     seed: int
 
-    max_steps = None  # pools end episodes where the task does
-
     def __post_init__(self):
         if self.reference_pairs < REFERENCE_SHARE * max(self.sizes):
             raise UserError(f"reference_pairs={self.reference_pairs} is too few for sizes up to {max(self.sizes)}: give at least "

@@ -33,7 +33,7 @@ def define(values: flags.FlagValues) -> None:
     number("reference_pairs", "pairs of the gradient they are compared with, at least five times the largest size", 2)
     whole("seed", 0, "seed of start states, noise, minibatch orders and V*'s first weights", low=0, high=2**32 - 1, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost, after a first look of 128 episodes", flag_values=values)
-    text("output", None, "where <output>/values/<iteration>-<scale> is made; default diagnostics/ of the policy's run, or the "
+    text("output", None, "directory of the results, which lie in values/ below it; default the diagnostics of the policy's run, or the "
          "current directory for a policy that lies elsewhere", flag_values=values)
 
 
@@ -49,8 +49,6 @@ def body(values: flags.FlagValues) -> int:
     for path in paths:
         if policies.is_foreign(path):
             raise UserError(f"{path} was not written by tfpg: it carries no value net and no optimiser's state.")
-        if paths.count(path) > 1:
-            raise UserError(f"policy={path} is given twice.")
     runtime = policies.runtime_of_all(paths)
 
     from tfpg import runtime as start

@@ -53,7 +53,7 @@ def run(paths: Sequence[Path], plan: Plan, *, threads: int, output: str | None, 
     probes = [probe.load(path) for path in paths]
     for each in probes:
         fit_pools.megabytes(each, plan.fit_pairs)
-    directories = _directories(output, paths, probes, plan)
+    directories = [policies.directory(output, path, "values", plan.scale) for path in paths]
     policies.check_apart(paths, directories)
     for directory in directories:
         stored.check(directory, plan)
@@ -61,7 +61,7 @@ def run(paths: Sequence[Path], plan: Plan, *, threads: int, output: str | None, 
     for each, directory in zip(probes, directories, strict=True):
         if not (directory / firstlook.PILOT).exists():
             say(f"first look at {each.path} …")
-        studies.append(Study(each, plan, directory, firstlook.look(each, plan, directory, threads)))
+        studies.append(Study(each, plan, directory, firstlook.look(each, directory, seed=plan.seed, threads=threads)))
     say(announcement(studies))
     if dry_run:
         return 0
@@ -140,13 +140,3 @@ def _together(found: Sequence[xr.Dataset], directory: Path) -> None:
             names.append(TOGETHER if len(runs) == 1 else f"{TOGETHER}-{preset}-{task}-{seed}".replace(":", "-").replace("/", "-"))
             pictures.keep({names[-1]: functools.partial(drawn.by_iteration, each)}, directory, 0, under="values")
     say(f"\n{text}\nall policies: {', '.join([f'{TOGETHER}.txt', *(f'{name}.png' for name in names)])} in {directory}")
-
-
-def _directories(output: str | None, paths: Sequence[Path], probes: Sequence[Probe], plan: Plan) -> list[Path]:
-    """<output>/values/<iteration>-<scale>; with the run's name before it where policies of several runs would meet there."""
-    bases = [policies.output(output, path) / "values" for path in paths]
-    found = [base / f"{path.name}-{plan.scale}" for base, path in zip(bases, paths, strict=True)]
-    if len(set(found)) < len(found):
-        found = [base / f"{each.metadata['preset']}-{each.task.id}-{each.metadata['seed']}-{path.name}-{plan.scale}".replace(":", "-")
-                 for base, path, each in zip(bases, paths, probes, strict=True)]
-    return found

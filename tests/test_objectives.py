@@ -110,6 +110,12 @@ def test_entropy_is_the_mean_over_states():
     np.testing.assert_allclose(objectives.entropy(gaussian(MEAN, STD)), oracles.gaussian_entropy(STD), rtol=1e-12)
 
 
+def test_advantages_in_a_column_are_those_of_the_pairs():
+    regions = [objectives.trust_region(gaussian(MEAN_OLD, STD_OLD), gaussian(MEAN, STD), tf.constant(ACTIONS), 0.2, tf.constant(advantages))
+               for advantages in (ADVANTAGES, ADVANTAGES[:, np.newaxis])]
+    assert float(regions[0].without_gradient) == float(regions[1].without_gradient) > 0
+
+
 @every_mode
 def test_the_trust_region_record_equals_its_definitions(run):
     record = run(lambda mean_old, mean, actions, advantages: objectives.trust_region(

@@ -73,11 +73,13 @@ def trust_region(pi_old, pi, actions: Tensor, epsilon: float, advantages: Tensor
     """How far π_θ is from π_old on all the pairs: exact KL over states, ratio over state-action pairs.
 
     Args: pi_old, pi: batched distributions [B] with log_prob and kl_divergence. actions: [B, A] or [B]. epsilon:
-    half-width of the ratio's region. advantages: Â [B], as the update takes them: their sign says on which side a ratio
+    half-width of the ratio's region. advantages: Â [B] or [B, 1], as the update takes them: their sign says on which side a ratio
     outside the region has lost its gradient."""
     kl = pi_old.kl_divergence(pi)
     rho = ratios(pi.log_prob(actions), pi_old.log_prob(actions))
     high, low = rho - 1 > epsilon, 1 - rho > epsilon
+    if advantages is not None:
+        advantages = tf.reshape(advantages, tf.shape(rho))  # [B, 1] would meet [B] as [B, B]
     lost = tf.fill(tf.shape(rho), math.nan) if advantages is None else (high & (advantages > 0)) | (low & (advantages < 0))
     return TrustRegion(
         mean_kl=tf.reduce_mean(kl),

@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.algos.bandits import batch_of, gaussian_bandit, linear_gaussian, random_batch
+from tfpg.algos import ppo
+from tfpg.algos.epochs import descend
 from tfpg.algos.ppo import ppo_update
 from tfpg.config import CodeLevel, Optimiser, Ppo
 from tfpg.numerics import optimisers
@@ -147,3 +149,15 @@ def test_the_update_climbs_a_known_bandit_to_its_best_action():
         reward = -np.sum((actions - 1) ** 2, axis=1)
         theta = step(theta, batch_of(np.zeros((512, 1)), actions, reward), order(5, 512, i)).theta
     np.testing.assert_allclose(theta, [1, 1], atol=0.15)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_is_observed_after_each_epoch_moves_no_bit_of_theta(compiled, monkeypatch):
+    pi, theta, batch = bandit(size=256)
+    theta, batch = tf.cast(theta, tf.float32), tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), batch)
+    settings = {"ppo": Ppo(epochs=3, minibatches=4), "optimiser": Optimiser(), "compiled": compiled}
+    seen = update(pi, theta, batch, **settings)
+    monkeypatch.setattr(ppo, "descend", lambda *given, observe, **how: descend(*given, observe=lambda _: (tf.zeros([]),) * 9, **how))
+    unseen = update(pi, theta, batch, **settings)
+    assert np.all(seen.max_ratio.numpy() > 1) and not np.any(unseen.max_ratio.numpy())
+    np.testing.assert_array_equal(seen.theta, unseen.theta)

@@ -81,8 +81,7 @@ def test_a_finished_measurement_is_read_and_said_again(measured, run):
 
 def test_parts_that_a_kill_left_give_the_same_bits(measured, run, tmp_path):
     directory, _ = measured
-    shutil.copytree(directory / FIRST, tmp_path / "gradients" / "000000-smoke")
-    again = tmp_path / "gradients" / "000000-smoke"
+    again = shutil.copytree(directory / FIRST, tmp_path / "gradients" / FIRST)  # one policy alone: it lies where it lay beside others
     (again / "gradients.nc").unlink()
     for part in sorted((again / "parts").iterdir())[::3]:
         part.unlink()

@@ -99,6 +99,17 @@ def test_a_killed_look_plays_nothing_twice_and_ends_with_the_same_numbers(runs, 
     assert not [path for path in tmp_path.rglob("*") if storage.is_temporary(path.name)]
 
 
+def test_what_was_played_for_some_iterations_is_read_when_more_are_asked_for(runs, afterwards, tmp_path, monkeypatch):
+    played, measure = [], Heldout.measure
+    monkeypatch.setattr(Heldout, "measure", lambda self, steps: played.extend(step.iteration for step in steps) or measure(self, steps))
+    for every in (2, 1, 2):
+        code, _, err = look(f"--run={runs['later']}", f"--heldout_every={every}", f"--output={tmp_path}")
+        assert code == 0, err
+    assert played == [0, 2, 1, 3]
+    look(f"--run={runs['later']}", "--heldout_every=1", f"--output={tmp_path}")
+    xr.testing.assert_identical(stored(tmp_path, "later"), stored(afterwards[0], "later"))
+
+
 def test_the_result_is_labelled_and_holds_what_the_metrics_say(runs, afterwards):
     found = stored(afterwards[0], "later")
     assert dict(found.sizes) == {"iteration": 4, "pool": 2, "quantile": 5}

@@ -53,8 +53,8 @@ def whole(ppo, tmp_path_factory):
 def test_every_policy_leaves_numbers_and_a_figure_and_the_run_a_figure_by_iteration(whole):
     directory, _, _ = whole
     names = {path.name for path in directory.iterdir() if not path.name.startswith("events")}
-    assert names == {"000000-smoke", "000002-smoke", "by-iteration.png", "by-iteration.txt"}
-    for each in ("000000-smoke", "000002-smoke"):
+    assert names == {"ppo-CartPole-v1-0-000000-smoke", "ppo-CartPole-v1-0-000002-smoke", "by-iteration.png", "by-iteration.txt"}
+    for each in ("ppo-CartPole-v1-0-000000-smoke", "ppo-CartPole-v1-0-000002-smoke"):
         names = {path.name for path in (directory / each).iterdir() if not path.name.startswith("events")}
         assert names == {"values.nc", "values.png", "numbers.txt", "plan.json", "pilot.json", "parts"}
         assert set(EventAccumulator(str(directory / each)).Reload().Tags()["images"]) == {"values/values"}
@@ -62,7 +62,7 @@ def test_every_policy_leaves_numbers_and_a_figure_and_the_run_a_figure_by_iterat
 
 
 def test_the_result_is_labelled_and_says_what_it_was_measured_on(whole, ppo):
-    found = stored(whole[0] / "000002-smoke", "values")
+    found = stored(whole[0] / "ppo-CartPole-v1-0-000002-smoke", "values")
     assert dict(found.sizes) == {"judged": 5, "target": 2, "net": 3, "epoch": found.sizes["epoch"], "form": 2, "baseline": 3,
                                  "ratio": 3, "size": 2}
     attrs = found.attrs
@@ -86,8 +86,8 @@ def test_the_cost_is_announced_before_it_is_played(whole):
 
 
 def test_the_numbers_printed_are_those_stored(whole):
-    text = (whole[0] / "000002-smoke" / "numbers.txt").read_text()
-    found = stored(whole[0] / "000002-smoke", "values").sel(judged="heldout", target="returns")
+    text = (whole[0] / "ppo-CartPole-v1-0-000002-smoke" / "numbers.txt").read_text()
+    found = stored(whole[0] / "ppo-CartPole-v1-0-000002-smoke", "values").sel(judged="heldout", target="returns")
     line = next(line for line in text.splitlines() if line.startswith("  V, held-out"))
     assert f"{float(found['mre']):.3f} [{float(found['mre_low']):.3f}, {float(found['mre_high']):.3f}]" in line
     assert text.strip() in whole[1]
@@ -109,12 +109,12 @@ def test_the_same_command_again_plays_nothing_and_prints_the_same_numbers(whole,
     directory, out, _ = whole
     for module, name in ((returns, "pilot"), (value_study, "measure"), (pools, "Stream")):
         monkeypatch.setattr(module, name, never)
-    before = (directory / "000002-smoke" / "values.nc").read_bytes()
+    before = (directory / "ppo-CartPole-v1-0-000002-smoke" / "values.nc").read_bytes()
     code, again, err = study(*(f"--policy={ppo}/policies/{k}" for k in ("000000", "000002")), f"--output={directory.parent}")
     assert (code, err) == (0, "")
     assert again.count("finished before, read from values.nc") == 2
     assert again.partition("\n\n")[2] == out.partition("\n\n")[2]
-    assert (directory / "000002-smoke" / "values.nc").read_bytes() == before
+    assert (directory / "ppo-CartPole-v1-0-000002-smoke" / "values.nc").read_bytes() == before
 
 
 def interrupted(monkeypatch, count):
@@ -143,14 +143,14 @@ def test_a_study_that_was_stopped_goes_on_and_ends_in_the_same_bits(whole, ppo, 
     code, out, err = study(policy, f"--output={tmp_path}")
     assert code == 0, err
     assert "begun before: what is done is read, not done again" in out
-    found = stored(tmp_path / "values" / "000002-smoke", "values")
-    xr.testing.assert_identical(found, stored(whole[0] / "000002-smoke", "values"))
+    found = stored(tmp_path / "values" / "ppo-CartPole-v1-0-000002-smoke", "values")
+    xr.testing.assert_identical(found, stored(whole[0] / "ppo-CartPole-v1-0-000002-smoke", "values"))
 
 
 @pytest.mark.long
 def test_killed_again_and_again_it_ends_in_the_same_bits(whole, ppo, tmp_path):
     arguments = [sys.executable, "-m", "launch.values", *TINY, f"--policy={ppo}/policies/000002", f"--output={tmp_path}"]
-    result = tmp_path / "values" / "000002-smoke" / "values.nc"
+    result = tmp_path / "values" / "ppo-CartPole-v1-0-000002-smoke" / "values.nc"
     for extra in range(3, 30, 3):  # seconds of the start, then a little more each time
         process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(6 + extra)
@@ -161,7 +161,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(whole, ppo, tmp_path):
     else:
         subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=280)
     assert result.exists()
-    xr.testing.assert_identical(stored(result.parent, "values"), stored(whole[0] / "000002-smoke", "values"))
+    xr.testing.assert_identical(stored(result.parent, "values"), stored(whole[0] / "ppo-CartPole-v1-0-000002-smoke", "values"))
 
 
 def test_another_plan_in_the_same_directory_is_refused_with_the_difference(whole, ppo):
@@ -174,7 +174,7 @@ def test_a_dry_run_says_what_it_would_cost_and_nothing_more(ppo, tmp_path, monke
     monkeypatch.setattr(value_study, "measure", never)
     code, out, _ = study(f"--policy={ppo}/policies/000002", f"--output={tmp_path}", "--dry_run")
     assert code == 0 and "about 32,224 pairs" in out
-    assert {path.name for path in (tmp_path / "values" / "000002-smoke").iterdir()} == {"pilot.json"}
+    assert {path.name for path in (tmp_path / "values" / "ppo-CartPole-v1-0-000002-smoke").iterdir()} == {"pilot.json"}
 
 
 # Other runs
@@ -203,7 +203,7 @@ def test_shared_weights_and_returns_as_targets_can_be_studied(extra, tmp_path):
     assert code == 0, err
     code, _, err = study(f"--policy={run}/policies/000001", f"--output={tmp_path}")
     assert code == 0, err
-    assert np.isfinite(stored(tmp_path / "values" / "000001-smoke", "values")["mre"]).all()
+    assert np.isfinite(stored(tmp_path / "values" / "ppo-CartPole-v1-0-000001-smoke", "values")["mre"]).all()
 
 
 # What is refused
@@ -242,17 +242,17 @@ def test_too_large_a_pool_is_refused_before_anything_is_played(ppo, tmp_path, mo
 
 
 def test_a_damaged_result_is_named(whole, ppo, tmp_path):
-    shutil.copytree(whole[0] / "000002-smoke", tmp_path / "values" / "000002-smoke")
-    (tmp_path / "values" / "000002-smoke" / "values.nc").write_bytes(b"no result")
+    shutil.copytree(whole[0] / "ppo-CartPole-v1-0-000002-smoke", tmp_path / "values" / "ppo-CartPole-v1-0-000002-smoke")
+    (tmp_path / "values" / "ppo-CartPole-v1-0-000002-smoke" / "values.nc").write_bytes(b"no result")
     code, _, err = study(f"--policy={ppo}/policies/000002", f"--output={tmp_path}")
     assert code == 2 and "values.nc is damaged" in err and "remove it, and the same command makes it anew from what was played" in err
 
 
 def test_parts_are_keyed_by_what_their_bits_depend_on(whole):
-    plan = json.loads((whole[0] / "000002-smoke" / "plan.json").read_text())
+    plan = json.loads((whole[0] / "ppo-CartPole-v1-0-000002-smoke" / "plan.json").read_text())
     assert plan["sizes"] == [20, 60] and plan["seed"] == 0
-    kept = len(list((whole[0] / "000002-smoke" / "parts").iterdir()))
-    epochs = stored(whole[0] / "000002-smoke", "values").sizes["epoch"]
+    kept = len(list((whole[0] / "ppo-CartPole-v1-0-000002-smoke" / "parts").iterdir()))
+    epochs = stored(whole[0] / "ppo-CartPole-v1-0-000002-smoke", "values").sizes["epoch"]
     # every epoch and the fit, one block that V* is checked on, 2 repeats, 3 estimates, 2 halves of the reference
     assert kept == epochs + 1 + 1 + 2 + 3 + 2
     assert {fit_pools.STREAM, value_study.CHECK_STREAM, predictions.TRAIN_STREAM, predictions.HELDOUT_STREAM, baselines.STREAM,

@@ -31,21 +31,34 @@ class Parts:
 
         Args: facts: all that their bits depend on, as JSON takes it. shapes: by name; None is any length.
         Errors: UserError when the file is damaged."""
-        path = None if self.directory is None else self.directory / f"{identity(facts)}.npz"
-        if path is not None and path.exists():
-            arrays = storage.read_npz(path)
-            # A zip's sums cover its members, not their names.
-            if arrays.keys() != shapes.keys() or not all(_fits(arrays[name].shape, shapes[name]) for name in shapes):
-                raise UserError(f"{path} is damaged: it does not hold {', '.join(shapes)} of the right shapes; remove it to "
-                                "compute it again.")
-            return arrays
-        arrays = {name: np.asarray(array) for name, array in compute().items()}
+        found = self.get(facts, shapes)
+        return self.put(facts, shapes, compute()) if found is None else found
+
+    def get(self, facts: Mapping[str, Any], shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, np.ndarray] | None:
+        """The arrays of a part that was computed before, else None. Args, errors: as of `kept`."""
+        path = self._path(facts)
+        if path is None or not path.exists():
+            return None
+        arrays = storage.read_npz(path)
+        # A zip's sums cover its members, not their names.
+        if arrays.keys() != shapes.keys() or not all(_fits(arrays[name].shape, shapes[name]) for name in shapes):
+            raise UserError(f"{path} is damaged: it does not hold {', '.join(shapes)} of the right shapes; remove it to "
+                            "compute it again.")
+        return arrays
+
+    def put(self, facts: Mapping[str, Any], shapes: Mapping[str, tuple[int | None, ...]],
+            arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Keeps a part that was computed now. Returns: its arrays."""
+        path, arrays = self._path(facts), {name: np.asarray(array) for name, array in arrays.items()}
         if arrays.keys() != shapes.keys() or not all(_fits(arrays[name].shape, shapes[name]) for name in shapes):
             raise ValueError(f"computed {({name: array.shape for name, array in arrays.items()})}, not {dict(shapes)}")
         if path is not None:
             storage.make_directory(self.directory)
             storage.write_npz(path, **arrays)
         return arrays
+
+    def _path(self, facts: Mapping[str, Any]) -> Path | None:
+        return None if self.directory is None else self.directory / f"{identity(facts)}.npz"
 
 
 def identity(facts: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ def trust_region(region: TrustRegion, pool: str) -> dict[str, float]:
 
 def heldout(found: Any) -> dict[str, float]:
     """An update on held-out pairs by tag. Args: found: a tfpg.diagnostics.trust_regions.heldout.HeldoutRegion."""
-    others = {name: float(getattr(found, name)) for name in ("mean_kl_stderr", "mean_return", "pairs", "episodes")}
+    others = {name: float(getattr(found, name)) for name in ("mean_kl_stderr", "mean_return", "mean_return_stderr", "pairs", "episodes", "episodes_played")}
     return trust_region(found.region, "heldout") | {f"trust_region/heldout/{name}": value for name, value in others.items()}
 
 

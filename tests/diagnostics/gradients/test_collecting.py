@@ -72,9 +72,11 @@ def test_reference_estimates_and_steps_share_no_pair_with_each_other_or_with_hel
         quality.quality(probe, collect, sizes=(60, 100), estimates=4, reference_pairs=800, step_sizes=(100,),
                                  step_reference_pairs=400)
     assert sum(len(part.rewards) for part in read) == 800 + 400 + 4 * 160
-    others = [pools.draw(probe, 300, number, seed=0) for number in (0, 1, 1000)] + [probe.trajectory]
+    others = [pools.draw(probe, 300, number, seed=0) for number in (0, 1, 1000)]
+    trained = probe.trajectory  # [T, N, …], one environment after the other
+    others.append(type(trained)(*(np.moveaxis(np.asarray(x), 1, 0).reshape(-1, 1, *x.shape[2:]) for x in trained)))
     mine = rows(read)
-    everything = np.concatenate([mine, rows(others[:3])])
+    everything = np.concatenate([mine, rows(others)])
     assert len(np.unique(everything, axis=0)) == len(everything)
 
 

@@ -76,7 +76,10 @@ def test_the_numbers_are_those_of_the_two_policies_on_the_pool(env):
     episode = pools.clusters(pool)
     begun = int(episode[299]) + 1
     assert (found.pairs, found.episodes) == (300, begun)
-    np.testing.assert_allclose(found.mean_return, pool.rewards[episode < begun].sum() / begun, rtol=1e-6)
+    returns = [pool.rewards[episode == i].sum(dtype=np.float64) for i in range(episode[-1] + 1)]  # of all that was played
+    assert found.episodes_played == len(returns) >= begun
+    np.testing.assert_allclose(found.mean_return, np.mean(returns), rtol=1e-6)
+    np.testing.assert_allclose(found.mean_return_stderr, np.std(returns, ddof=1) / np.sqrt(len(returns)), rtol=1e-6)
     assert found.mean_kl_stderr > 0
 
 

@@ -9,7 +9,7 @@ from tfpg.diagnostics.trust_regions.heldout import HeldoutRegion
 from tfpg.report import metrics
 
 CONFIG = small(PPO)
-FOUND = HeldoutRegion(trust_region(0.5), np.float64(0.25), 8, 3, 12.5)
+FOUND = HeldoutRegion(trust_region(0.5), np.float64(0.25), 12.5, 2.5, 8, 3, 16)
 
 
 def rows(count, live=()):

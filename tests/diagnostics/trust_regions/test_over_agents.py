@@ -187,3 +187,10 @@ def test_the_interval_of_how_many_times_as_large_covers():
                              "mean_kl", pool="train", window=(0, 1))
         inside += found.low <= np.exp(0.7) <= found.high
     assert 0.93 < inside / count < 0.98  # three and four agents, spreads .3 and .5; standard error .5 %
+
+
+def test_an_infinite_kl_is_beyond_every_bound():
+    one = agent(0, kl=0.1)
+    one["mean_kl"][:3, 0] = np.inf
+    found = seeds.share([one], "train", [0.13])
+    assert (found.mean, found.iterations) == (0.5, K)

@@ -144,4 +144,4 @@ def _directed(vectors: np.ndarray) -> np.ndarray:
 
 def _stacked(name: str, found: Sequence[Estimate], dims: Sequence[str], shape: Sequence[int], counted: str, **attrs: Any) -> dict:
     fields = Estimate(*(np.stack([np.asarray(x) for x in column]) for column in zip(*found, strict=True)))
-    return estimate(name, fields, dims, shape, counted, **attrs)
+    return estimate(name, fields, dims, shape, counted, **{"units": "1", **attrs})  # cosines have none

@@ -46,9 +46,11 @@ class HeldoutRegion(NamedTuple):
 
     region: TrustRegion
     mean_kl_stderr: np.ndarray  # of mean_kl; pairs of an episode hang together, episodes do not
+    mean_return: float  # raw, of all episodes that were played for the pairs, each to its end: what π_θk earns
+    mean_return_stderr: float  # s/√episodes_played
     pairs: int
     episodes: int  # that began among the pairs
-    mean_return: float  # raw, of these episodes, each to its end: what π_θk earns
+    episodes_played: int  # rounds of equally many, so neither short nor long ones are favoured
 
 
 class Heldout:
@@ -113,11 +115,11 @@ class Heldout:
         pool = pools.first(played, self.pairs)
         tensors = tf.nest.map_structure(tf.convert_to_tensor, (step.theta, step.theta_next, step.phi, step.normaliser, pool))
         region, kl = tf.nest.map_structure(np.asarray, self._look(*tensors))
-        episode = pools.clusters(pool)
-        episodes = int(episode[-1]) + 1
-        began = pools.clusters(played) < episodes
-        return HeldoutRegion(region, clustered(kl, episode).stderr, self.pairs, episodes,
-                             float(played.rewards[began].sum(dtype=np.float64)) / episodes)
+        episode, returns = pools.clusters(pool), np.bincount(pools.clusters(played), played.rewards[:, 0].astype(np.float64))
+        return HeldoutRegion(
+            region, clustered(kl, episode).stderr, mean_return=float(returns.mean()),
+            mean_return_stderr=float(returns.std(ddof=1) / np.sqrt(len(returns))), pairs=self.pairs,
+            episodes=int(episode[-1]) + 1, episodes_played=len(returns))
 
     def _looked(self, theta, theta_next, phi, normaliser, pool):
         """The trust region on a pool [B, 1, …], and KL(π_θk ‖ π_θk+1) in each of its states [B]."""

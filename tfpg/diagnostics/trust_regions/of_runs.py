@@ -27,9 +27,11 @@ from tfpg.types import QUANTILES, TrustRegion
 # Updates looked at together: their 64 environments make good use of a step, and neighbours in a run have episodes of
 # similar lengths, so few wait for others.
 TOGETHER = 8
+VERSION = 2  # raised when the same update gets other numbers by a change of this code
 POOLS = ("train", "heldout")
 UNITS = {"kl": "nats", "delta": "nats", "entropy": "nats", "gain": "normalised advantage", "return": "raw reward"}
-_OTHERS = ("mean_kl_stderr", "mean_return", "episodes", "pairs")  # of a HeldoutRegion
+_COUNTS = ("pairs", "episodes", "episodes_played")
+_OTHERS = ("mean_kl_stderr", "mean_return", "mean_return_stderr", *_COUNTS)  # of a HeldoutRegion
 # Variables [iteration] and the tags they are read from; what a run does not have is absent.
 _TAGS = {
     "env_steps": "env_steps", "delta": "trust_region/bounds/mean_kl", "ratio_high": "trust_region/bounds/max_ratio",
@@ -51,22 +53,28 @@ def on_film(run: RunDirectory, iterations: Sequence[int], *, pairs: int | None =
     task = describe(config.env, config.env_args, config.rollout.engine)
     facts = {"instrument": "heldout trust region", "settings": to_dict(config), "engine": task.engine, **computed_by()}
     with Heldout(config, task, pairs=pairs, points=TOGETHER) as heldout:
-        for start in range(0, len(iterations), TOGETHER):
-            some, played = list(iterations[start:start + TOGETHER]), []
-            steps = [step_on_film(run, k) for k in some]
-
-            def compute(steps=steps, played=played):
-                began = time.perf_counter()
-                measured = heldout.measure(steps)
-                played.append(time.perf_counter() - began)
-                return _arrays(measured)
-
-            frames = [digest(named(step)).hex() for step in steps]
-            theirs = {**facts, "pairs": heldout.pairs, "iterations": some, "frames": frames}
-            arrays = parts.kept(theirs, _shapes(len(some)), compute)
-            found |= dict(zip(some, _regions(arrays), strict=True))
-            progress(len(some), len(some) * heldout.pairs, sum(played))
+        # a part for each: no update's numbers depend on those beside it, so other iterations asked for may take it
+        facts |= {"pairs": heldout.pairs, "version": VERSION}
+        missing = []
+        for k in iterations:
+            theirs = {**facts, "iteration": k, "frame": digest(named(step_on_film(run, k))).hex()}
+            if (kept := parts.get(theirs, _SHAPES)) is None:
+                missing.append((k, theirs))
+            else:
+                found[k] = _region(kept)
+                progress(1, heldout.pairs, 0.0)
+        for some in _batched(missing, TOGETHER):
+            began = time.perf_counter()
+            measured = heldout.measure([step_on_film(run, k) for k, _ in some])
+            seconds = time.perf_counter() - began
+            for (k, theirs), region in zip(some, measured, strict=True):
+                found[k] = _region(parts.put(theirs, _SHAPES, _arrays(region)))
+            progress(len(some), len(some) * heldout.pairs, seconds)
     return found
+
+
+def _batched(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start:start + size] for start in range(0, len(items), size)]
 
 
 def live(rows: Sequence[Mapping[str, float]], pairs: int) -> dict[int, HeldoutRegion]:
@@ -74,10 +82,10 @@ def live(rows: Sequence[Mapping[str, float]], pairs: int) -> dict[int, HeldoutRe
     found = {}
     for row in rows:
         if row.get("trust_region/heldout/pairs") == pairs:
-            values = {name: row[f"trust_region/heldout/{name}"] for name in _OTHERS}
             region = TrustRegion(*(_read(row, "heldout", name) for name in TrustRegion._fields))
+            prefix = "trust_region/heldout/"
             found[int(row["iteration"])] = HeldoutRegion(
-                region, values["mean_kl_stderr"], int(values["pairs"]), int(values["episodes"]), values["mean_return"])
+                region, **_others({tag.removeprefix(prefix): value for tag, value in row.items() if tag.startswith(prefix)}))
     return found
 
 
@@ -100,14 +108,14 @@ def dataset(rows: Sequence[Mapping[str, Any]], heldout: Mapping[int, HeldoutRegi
             values[place[k], 1] = getattr(found.region, name)
         variables[name.removesuffix("s") if shape else name] = (("iteration", "pool", "quantile")[:values.ndim], values)
     for name in _OTHERS:
-        values = np.full((len(rows), 2), 0.0 if name in ("episodes", "pairs") else np.nan)
+        values = np.full((len(rows), 2), 0.0 if name in _COUNTS else np.nan)
         for k, found in heldout.items():
             values[place[k], 1] = getattr(found, name)
         variables[name] = (("iteration", "pool"), values)
     variables["mean_return"][1][:, 0] = [row.get("rollout/return", np.nan) for row in rows]
-    variables["episodes"][1][:, 0] = [row.get("rollout/episodes", 0) for row in rows]
+    variables["episodes"][1][:, 0] = variables["episodes_played"][1][:, 0] = [row.get("rollout/episodes", 0) for row in rows]
     variables["pairs"][1][:, 0] = config.rollout.num_steps
-    for name in ("episodes", "pairs"):
+    for name in _COUNTS:
         variables[name] = (variables[name][0], variables[name][1].astype(np.int64))
     for name, tag in _TAGS.items():
         if any(tag in row for row in rows):
@@ -134,18 +142,19 @@ def _read(row: Mapping[str, Any], pool: str, name: str) -> np.ndarray:
     return np.float64(row.get(f"trust_region/{pool}/{name}", np.nan))
 
 
-def _shapes(count: int) -> dict[str, tuple[int, ...]]:
-    regions = {name: (count, len(QUANTILES)) if name.endswith("_quantiles") else (count,) for name in TrustRegion._fields}
-    return {**regions, **dict.fromkeys(_OTHERS, (count,))}
+_SHAPES = {**{name: (len(QUANTILES),) if name.endswith("_quantiles") else () for name in TrustRegion._fields},
+           **dict.fromkeys(_OTHERS, ())}
 
 
-def _arrays(measured: Sequence[HeldoutRegion]) -> dict[str, np.ndarray]:
-    regions = {name: np.stack([getattr(found.region, name) for found in measured]) for name in TrustRegion._fields}
-    return {**regions, **{name: np.stack([getattr(found, name) for found in measured]) for name in _OTHERS}}
+def _arrays(measured: HeldoutRegion) -> dict[str, np.ndarray]:
+    return {**measured.region._asdict(), **{name: np.asarray(getattr(measured, name)) for name in _OTHERS}}
 
 
-def _regions(arrays: Mapping[str, np.ndarray]) -> list[HeldoutRegion]:
+def _region(arrays: Mapping[str, np.ndarray]) -> HeldoutRegion:
     """The inverse of `_arrays`."""
-    return [HeldoutRegion(TrustRegion(*(arrays[name][i] for name in TrustRegion._fields)), arrays["mean_kl_stderr"][i],
-                          int(arrays["pairs"][i]), int(arrays["episodes"][i]), float(arrays["mean_return"][i]))
-            for i in range(len(arrays["pairs"]))]
+    return HeldoutRegion(TrustRegion(*(arrays[name] for name in TrustRegion._fields)), **_others(arrays))
+
+
+def _others(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a HeldoutRegion holds besides, as numbers; nan where a row of an older version lacks it."""
+    return {name: int(values.get(name, 0)) if name in _COUNTS else float(values.get(name, np.nan)) for name in _OTHERS}

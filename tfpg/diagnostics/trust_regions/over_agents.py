@@ -185,7 +185,7 @@ def share(datasets: Sequence[xr.Dataset], pool: str, bound: Sequence[float | np.
     counts, kept = [], []
     for dataset, limit in zip(datasets, bound, strict=True):
         kl = dataset["mean_kl"].sel(pool=pool).values
-        known = np.isfinite(kl)
+        known = ~np.isnan(kl)  # an infinite KL is beyond every bound
         if known.any():
             counts.append(int(known.sum()))
             kept.append(int((kl <= np.broadcast_to(limit, kl.shape))[known].sum()))
