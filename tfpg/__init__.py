@@ -6,7 +6,7 @@
     algos/       trpo ppo critic schedule: the update rules; agent: wiring and compilation
     training     iterations(config) → Iterator[Iteration]
     snapshot checkpoint               SavedModel and resume state ⇄ directory
-    diagnostics/ probe evaluation     report/  metrics summaries figures
+    diagnostics/ probe evaluation     report/  metrics summaries figures     benchmark/  how fast all of it is
     launch/      python -m launch.train | launch.evaluate
 
 Begin with algos/trpo.py. Importing `tfpg` alone imports no TensorFlow."""
