@@ -4,7 +4,7 @@ The same task, pairs, nets, epochs and minibatches an iteration, conjugate-gradi
 step (sub_sampling), normalisation; their own engine, as their users run it: DummyVecEnv, VecNormalize, on the processor.
 
 Twice: as it comes, one environment and PyTorch's own number of threads; and as well as we could make it, eight environments,
-so that the policy acts on a batch, and one thread, which for nets so small was always faster."""
+so that the policy acts on a batch, and one thread: with two, nets so small waited for each other whenever another program ran."""
 
 from __future__ import annotations
 
