@@ -28,17 +28,10 @@ def announcement(surveys: Sequence[Survey]) -> str:
         if tasks and survey.begun:
             lines.append("  begun before: what was played is read, not played again")
     if pairs:
-        lines += [f"about {pairs:,.0f} pairs, {duration(seconds)} by the speed of the first look",
+        lines += [f"about {pairs:,.0f} pairs, {tables.duration(seconds)} by the speed of the first look",
                   "finds: the smallest difference of two points' returns that shows with probability .8 where their random numbers",
                   "are independent; common ones find smaller differences"]
     return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """As people say it."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _rows(survey: Survey, tasks: Sequence[Task]) -> list[tuple[str, ...]]:
@@ -48,6 +41,6 @@ def _rows(survey: Survey, tasks: Sequence[Task]) -> list[tuple[str, ...]]:
         episodes = ("", "", "") if not task.episodes else (
             f"{task.episodes:,}", f"{detectable(survey.pilot.std, task.episodes):,.1f}", "few episodes" if task.episodes < FEW else "")
         rows.append(("" if task.surface == last else task.surface, task.what, f"{task.points:,}" if task.points else "", episodes[0],
-                     f"{cost:,.0f}", duration(cost / survey.pilot.pairs_per_second) if cost else "", *episodes[1:]))
+                     f"{cost:,.0f}", tables.duration(cost / survey.pilot.pairs_per_second) if cost else "", *episodes[1:]))
         last = task.surface
     return rows

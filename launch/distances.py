@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from launch import commandline, pictures, regionnumbers
-from launch.announcing import duration
 from launch.commandline import say
+from launch.tables import duration
 from tfpg import storage
 from tfpg.diagnostics import results
 from tfpg.diagnostics.parts import Parts

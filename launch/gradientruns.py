@@ -12,9 +12,9 @@ from pathlib import Path
 import xarray as xr
 
 from launch import firstlook, gradientnumbers, numbers, pictures, policies, stored, surveyplan
-from launch.announcing import duration
 from launch.commandline import say
 from launch.gradientplan import Plan, as_facts
+from launch.tables import duration
 from tfpg import storage
 from tfpg.config import Ppo, Runtime
 from tfpg.diagnostics import probe, results

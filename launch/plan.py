@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+SNAPSHOTS = (0, 150, 300, 450)  # iterations, besides the last
+CHECKPOINT_SECONDS = 20.0
+
 
 class Plan(NamedTuple):
     """What is written down, and when; nothing here changes the run."""

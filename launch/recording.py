@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from launch.plan import Plan
 from tfpg import checkpoint, snapshot, storage
+from tfpg.clock import Clock
 from tfpg.config import Config
 from tfpg.diagnostics import evaluation, probe, results
 from tfpg.diagnostics.trust_regions.heldout import Heldout, step_of
@@ -77,7 +78,7 @@ class Recorder:
         self._training, self._events, self._progress, self._heldout = training, events, progress, heldout
         self._policies = snapshot.Writer(config, training.task, training.agent.policy, training.agent.value)
         self._kept = time.monotonic()
-        self._seconds = 0.0  # spent on writing down the iteration before, its checkpoint included
+        self.seconds: dict[str, float] = {}  # spent on writing down the last iteration, by part
 
     def open(self, resumed: Resumed) -> None:
         """Says what begins or goes on."""
@@ -93,20 +94,24 @@ class Recorder:
 
     def record(self, iteration: Iteration) -> None:
         """One iteration: the film, the policy where it was asked for, the numbers, and a checkpoint by the clock."""
-        began = time.perf_counter()
         # An iteration's speed is that of the whole program, so what it cost to record the one before is a part of it.
-        iteration = iteration._replace(seconds={**iteration.seconds, "recording": self._seconds})
+        iteration = iteration._replace(seconds={**iteration.seconds, "recording": sum(self.seconds.values())})
+        clock = Clock()
         run, before = self._run, iteration.before
         checkpoint.save_iterate(run.iterates, iteration.index, before.theta, before.phi, iteration.normaliser)
+        clock.lap("iterates")
         if iteration.index in self._plan.snapshots:
             self._policies.save(run.policy(iteration.index), iteration)
+            clock.lap("snapshot")
         numbers = metrics.metrics(iteration, self._config) | self._held_out(iteration)
         storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
         self._events.write(iteration, metrics.curves(numbers))
         self._progress.update(iteration, numbers)
+        clock.lap("summaries")
         if time.monotonic() - self._kept >= self._plan.checkpoint_seconds:
             self.keep(iteration.state)
-        self._seconds = time.perf_counter() - began
+            clock.lap("checkpoint")
+        self.seconds = clock.seconds
 
     def _held_out(self, iteration: Iteration) -> dict[str, float]:
         """Numbers of the update on held-out pairs, where it is its turn. A fault costs these numbers, not the run: the film

@@ -1,4 +1,4 @@
-"""How do numbers stand in columns on a terminal?"""
+"""How do numbers stand in columns on a terminal, and how is a time said?"""
 
 from __future__ import annotations
 
@@ -10,3 +10,10 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), gap: i
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [(" " * gap).join(cell.ljust(width) if column in left else cell.rjust(width)
                              for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
+
+
+def duration(seconds: float) -> str:
+    """As people say it."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

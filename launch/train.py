@@ -10,7 +10,7 @@ import sys
 from absl import flags, logging
 
 from launch import commandline
-from launch.plan import Plan
+from launch.plan import CHECKPOINT_SECONDS, SNAPSHOTS, Plan
 from tfpg import run_directory, runtime
 from tfpg.config import Config
 from tfpg.envs.make import describe
@@ -24,10 +24,10 @@ ABOUT = ("Trains a policy on a Gymnasium task. The same command continues an unf
 def define(values: flags.FlagValues) -> None:
     """The launcher's flags."""
     commandline.define_settings(values)
-    flags.DEFINE_list("snapshots", ["0", "150", "300", "450"],
+    flags.DEFINE_list("snapshots", list(map(str, SNAPSHOTS)),
                       "iterations whose policy is saved with its update, besides the last one; empty for only that",
                       flag_values=values)
-    flags.DEFINE_float("checkpoint_seconds", 20.0, "seconds between checkpoints, at least; at most this much work is lost",
+    flags.DEFINE_float("checkpoint_seconds", CHECKPOINT_SECONDS, "seconds between checkpoints, at least; at most this much work is lost",
                        lower_bound=0.0, flag_values=values)
     flags.DEFINE_integer("final_episodes", 100, "episodes that evaluate the final policy, stochastic and greedy; 0 = none",
                          lower_bound=0, flag_values=values)

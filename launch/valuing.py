@@ -13,8 +13,8 @@ from typing import NamedTuple
 import xarray as xr
 
 from launch import firstlook, numbers, pictures, policies, stored, surveyplan, tables, valuenumbers
-from launch.announcing import duration
 from launch.commandline import say
+from launch.tables import duration
 from launch.valueplan import Plan
 from tfpg import storage
 from tfpg.diagnostics import probe, results

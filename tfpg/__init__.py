@@ -7,7 +7,7 @@
     training     iterations(config) → Iterator[Iteration]
     snapshot checkpoint               SavedModel and resume state ⇄ directory
     diagnostics/ probe: a saved iteration as a function of θ; landscapes/ trust_regions/ gradients/ values/ statistics/
-    report/      metrics summaries figures
-    launch/      python -m launch.train | evaluate | landscape | trust_region | gradients | values
+    report/      metrics summaries figures     benchmark/  how fast all of it is
+    launch/      python -m launch.train | evaluate | landscape | trust_region | gradients | values | benchmark
 
 Begin with algos/trpo.py. Importing `tfpg` alone imports no TensorFlow."""

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from tfpg import seeds
 from tfpg.algos.agent import Agent
+from tfpg.clock import Clock
 from tfpg.config import Config
 from tfpg.envs.make import describe
 from tfpg.envs.rollout import Sampler
@@ -79,7 +79,7 @@ def _warm_up(config: Config, agent: Agent, sampler: Sampler, length: int) -> Run
 
 
 def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int, state: RunState) -> Iteration:
-    clock = _Clock()
+    clock = Clock()
     learner, normaliser, accumulators = state.learner, state.normaliser, state.accumulators
     try:
         if not config.rollout.carry_over:
@@ -114,16 +114,3 @@ def _refuse_non_finite(k: int, batch: Batch, update: Update) -> None:
             ("a parameter of the policy", np.isfinite(update.learner.theta).all())):
         if not fine:
             raise RunError(f"iteration {k}: {what} is not finite; what was stored is from before it.")
-
-
-class _Clock:
-    """Wall-clock seconds by part."""
-
-    def __init__(self):
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, part: str) -> None:
-        now = time.perf_counter()
-        self.seconds[part] = now - self._last
-        self._last = now

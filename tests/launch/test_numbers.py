@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from launch import numbers, tables
-from launch.announcing import duration
+from launch.tables import duration
 
 
 def found(value, low, high):

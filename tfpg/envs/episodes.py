@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfpg.envs.engines import Outcome
+from tfpg.envs.engines import Engine, Outcome
 from tfpg.envs.guard import Guard
 from tfpg.envs.make import Task, make
 from tfpg.envs.rollout import as_tensors
@@ -42,19 +42,19 @@ class EpisodeSampler:
     """K points of N environments each, stepped as one vector of K·N.
 
     Args: task: from `describe`. seeds: [N], the same for every point, or [K][N]. points: K, the most that one call may
-        have. threads: of EnvPool. patience: seconds one call of the environments may take.
+        have. threads: of EnvPool. patience: seconds one call of the environments may take. maker: as of rollout.Sampler.
     Errors: as of tfpg.envs.rollout.Sampler."""
 
     def __init__(self, task: Task, seeds: Sequence[int] | Sequence[Sequence[int]], points: int = 1, threads: int = 1,
-                 patience: float = 60.0):
+                 patience: float = 60.0, maker: Callable[..., Engine] | None = None):
         table = np.asarray(seeds)
         table = np.tile(table, (points, 1)) if table.ndim == 1 else table
         if len(table) != points:
             raise ValueError(f"{len(table)} rows of seeds for {points} points")
         self.task, self.points, self.num_envs = task, points, table.shape[1]
         self.traces = 0
-        self._guard, self._threads = Guard(task.id, patience), threads
-        self._world: World | None = World(task, make(task, table.ravel().tolist(), threads))
+        self._guard, self._threads, self._make = Guard(task.id, patience), threads, maker or make
+        self._world: World | None = World(task, self._make(task, table.ravel().tolist(), threads))
         self._compiled: dict[Any, Callable] = {}
         self._play: _Play | None = None
 
@@ -97,7 +97,7 @@ class EpisodeSampler:
         if table.shape != (self.points, self.num_envs):
             raise ValueError(f"seeds of shape {table.shape} for {self.points} points of {self.num_envs} environments")
         self._world.engine.close()
-        self._world = World(self.task, make(self.task, table.ravel().tolist(), self._threads))
+        self._world = World(self.task, self._make(self.task, table.ravel().tolist(), self._threads))
 
     def close(self) -> None:
         """Frees the environments, unless one hangs: waiting for it would hang as well."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfpg.envs.engines import Engine
 from tfpg.envs.guard import Guard
 from tfpg.envs.make import Task, make
 from tfpg.envs.world import World
@@ -27,17 +28,19 @@ class Sampler:
 
     Args: task: from `describe`. seeds: [N], one per environment (tfpg.seeds.environments). threads: of EnvPool.
         patience: seconds one call of the environments may take before EnvironmentHangs is raised.
+        maker: what makes the environments; None: `make`. Another one may look at how they are called.
     Errors: UserError if the task cannot be made. Of collect, reset_all and restore: RunError naming task, environment
         and step; EnvironmentHangs, after which only os._exit ends the process; KeyboardInterrupt. After any of them
         the rollout is lost, and the sampler can only be restored or closed."""
 
-    def __init__(self, task: Task, seeds: Sequence[int], threads: int = 1, patience: float = 60.0):
+    def __init__(self, task: Task, seeds: Sequence[int], threads: int = 1, patience: float = 60.0,
+                 maker: Callable[..., Engine] | None = None):
         self.task, self.num_envs = task, len(seeds)
         self.traces = 0  # how often a loop was compiled: constant after the first batch of each act and T
         self._guard = Guard(task.id, patience)
         # The compiled loops know the sampler alone: another pool behind it does not compile them anew, and closing
         # empties it, since TensorFlow keeps what a compiled loop refers to (a pool each, 25 MB).
-        self._world: World | None = World(task, make(task, seeds, threads))
+        self._world: World | None = World(task, (maker or make)(task, seeds, threads))
         self._everywhere = np.arange(self.num_envs, dtype=np.int32)
         self._memory = _actions(task, self.num_envs, _FIRST_CAPACITY)  # [N, capacity, …] of the current episodes
         self._compiled: dict[Callable, Callable] = {}
