@@ -5,6 +5,7 @@ function of tensors; nothing is kept between calls."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 
 import tensorflow as tf
@@ -33,7 +34,9 @@ class Agent:
         compiled = functools.partial(tf.function, autograph=False)
         self._prepare, self._observe = compiled(self._prepared), compiled(self._observed)
         # Only here is there enough to do for XLA: it takes seconds to compile and makes the epochs three times faster.
-        self._learn = compiled(self._learned, jit_compile=config.runtime.xla)
+        learning = functools.partial(compiled, jit_compile=config.runtime.xla)
+        self._learn_policy, self._learn_value = learning(self._learned_policy), learning(self._learned_value)
+        self._beside = concurrent.futures.ThreadPoolExecutor(1, "value net")
         self._measure = compiled(self._measured)
 
     def initial(self) -> Learner:
@@ -60,12 +63,22 @@ class Agent:
         return self._prepare(learner.phi, normaliser, trajectory)
 
     def update(self, learner: Learner, batch: Batch, k: int) -> Update:
-        """Iteration k's learning: the value net first, then the policy, on advantages already fixed."""
+        """Iteration k's learning: the value net and the policy, on advantages already fixed.
+
+        Neither sees the other move, so each is a program of its own, and they run beside each other: on one processor more
+        learning takes as long as the longer of the two. With shared weights V moves with π instead."""
         planned = schedule(self.config, k)
         plan = {name: tf.constant(number, tf.float32) for name, number in planned.items()}
-        order = None if self.shared else self._value_order(k)
-        learnt = self._learn(learner, batch, order, self._draws(k), plan)
-        return learnt._replace(schedule=planned)
+        if self.shared:
+            policy, entropies, std, value, values = self._learn_policy(learner, batch, self._draws(k), plan)
+        else:
+            valued = self._beside.submit(lambda: self._learn_value(learner, batch, self._value_order(k), plan))
+            policy, entropies, std, *_ = self._learn_policy(learner, batch, self._draws(k), plan)
+            value, values = valued.result()
+        slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
+        return Update(
+            learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value, after=None,
+            entropy=entropies, std=std, values_after=values, schedule=planned)
 
     def observe(
             self, normaliser: Normaliser, accumulators: Tensor, trajectory: Trajectory) -> tuple[Normaliser, Tensor]:
@@ -83,7 +96,7 @@ class Agent:
     @property
     def traces(self) -> int:
         """How many times anything was traced: constant after the first iteration."""
-        functions = self._prepare, self._observe, self._learn, self._measure
+        functions = self._prepare, self._observe, self._learn_policy, self._learn_value, self._measure
         return sum(function.experimental_get_tracing_count() for function in functions)
 
     def _prepared(self, phi, normaliser, trajectory):
@@ -92,23 +105,21 @@ class Agent:
             trajectory, normaliser, phi, self.value, time_limit=self.task.time_limit, rollout=config.rollout,
             advantages=config.advantages, value=config.value, code_level=config.code_level)
 
-    def _learned(self, learner, batch, order, draws, plan):
-        """V first, then π: with shared weights V moves with π instead."""
+    def _learned_policy(self, learner, batch, draws, plan):
+        """π, how random it was, and with shared weights V, else None."""
         config, v = self.config, self.value
-        if self.shared:
-            policy = self._stepped_policy(learner, batch, draws, plan)
-            value = shared_value_update(v, policy.theta, learner.value_slots, batch, code_level=config.code_level)
-        else:
-            value = value_update(
-                v, learner.phi, learner.value_slots, batch, order, step_size=plan["value_step_size"],
-                value=config.value, optimiser=config.optimiser, code_level=config.code_level)
-            policy = self._stepped_policy(learner, batch, draws, plan)
-        policy_slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
-        pi_old = self.policy(learner.theta, batch.obs)
-        return Update(
-            learner=Learner(policy.theta, value.phi, policy_slots, value.slots), policy=policy, value=value,
-            after=None, entropy=entropy(pi_old), std=self.policy.mean_std(learner.theta),
-            values_after=v(value.phi, batch.critic_obs), schedule=None)
+        policy = self._stepped_policy(learner, batch, draws, plan)
+        value = shared_value_update(v, policy.theta, learner.value_slots, batch, code_level=config.code_level) if self.shared else None
+        return (policy, entropy(self.policy(learner.theta, batch.obs)), self.policy.mean_std(learner.theta), value,
+                None if value is None else v(value.phi, batch.critic_obs))
+
+    def _learned_value(self, learner, batch, order, plan):
+        """V, and what it says of the batch."""
+        config, v = self.config, self.value
+        value = value_update(
+            v, learner.phi, learner.value_slots, batch, order, step_size=plan["value_step_size"],
+            value=config.value, optimiser=config.optimiser, code_level=config.code_level)
+        return value, v(value.phi, batch.critic_obs)
 
     def _measured(self, theta_old, theta, batch, merged, obs):
         later_obs = normalise_observation(tf.reshape(obs, batch.obs.shape), merged, self.config.code_level)
