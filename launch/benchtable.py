@@ -13,7 +13,7 @@ WIDTH = 100
 _ABREAST = 3  # tasks beside each other
 _LABEL = 32
 
-_PARTS = (("rollout", "rollout"), ("advantages", "advantages"), ("update", "update, one program"), ("value alone", "  value epochs alone"),
+_PARTS = (("rollout", "rollout"), ("advantages", "advantages"), ("update", "update"), ("value alone", "  value epochs alone"),
           ("policy alone", "  {policy} alone"), ("statistics", "statistics"), ("trust_region", "trust region"),
           ("summaries", "summaries, metrics"), ("iterates", "iterates"), ("checkpoint", "checkpoints"), ("snapshot", "snapshots"),
           ("rest", "rest"), ("whole", "whole"), ("records", "all that is written"))
@@ -45,7 +45,7 @@ def notes(settings: Mapping[str, Any], one: Mapping[str, float]) -> str:
         "actions, resets included. same actions: the environments alone, told what sampler and policy had told theirs."),
         (f"PPO, TRPO: the command launch.train, {settings['epochs']} of {settings['minibatches']} minibatches, all records included; "
         "ratios to the environments with random actions."),
-        "Value and policy epochs are one program in training; alone they are compiled once more, each for itself."]
+        "Value and policy epochs are two programs that run beside each other in training."]
     if len(one) == 2:
         lines.append(f"An iteration has its share of checkpoints (one takes {one['checkpoint']:.0f} ms, every "
                      f"{settings['checkpoint_seconds']:.0f} s) and snapshots ({one['snapshot']:,.0f} ms, {settings['snapshots']} a run).")

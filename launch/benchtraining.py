@@ -12,7 +12,7 @@ from pathlib import Path
 from launch import recording
 from launch.plan import Plan
 from tfpg import checkpoint, snapshot
-from tfpg.benchmark.updates import Halves, timed
+from tfpg.benchmark.updates import halves, timed
 from tfpg.benchmark.workers import Answer
 from tfpg.config import Config
 from tfpg.report.progress import Progress
@@ -40,7 +40,7 @@ class TrainingSubject:
         self._recorder.open(recording.Resumed(None, ()))
         self._following: Iterator[Iteration] = iter(self._training)
         self._policies = snapshot.Writer(config, self._training.task, self._training.agent.policy, self._training.agent.value)
-        self._halves: Halves | None = None
+        self._warm = False
         for _ in range(_WARM):
             self._iterate()
 
@@ -55,14 +55,13 @@ class TrainingSubject:
 
     def apart(self, seconds: float) -> Answer:
         """What is timed by itself: the halves of the update, a checkpoint, a snapshot. Means of several, but one snapshot."""
-        if self._halves is None:
-            self._halves = Halves(self._config, self._training.agent)
-            self._halves.seconds(self._last)
-            self._snapshot()
+        if not self._warm:
+            self._snapshot()  # traces
+            self._warm = True
         found: list[dict[str, float]] = []
         begin = time.perf_counter()
         while not found or time.perf_counter() - begin < seconds:
-            found.append(self._halves.seconds(self._last) | {"checkpoint": timed(self._checkpoint)})
+            found.append(halves(self._training.agent, self._last) | {"checkpoint": timed(self._checkpoint)})
         means = {name: statistics.fmean(part[name] for part in found) for name in found[0]}
         return {"parts": means | {"snapshot": timed(self._snapshot)}}
 

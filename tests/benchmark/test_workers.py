@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -68,3 +69,15 @@ def _alive(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_wait_that_is_broken_off_while_its_timer_starts_leaves_nothing_to_wait_for(worker, monkeypatch):
+    def interrupted(self):
+        real(self)
+        raise KeyboardInterrupt
+
+    real = threading.Timer.start
+    monkeypatch.setattr(threading.Timer, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        worker.wait()
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer) and not thread.daemon]

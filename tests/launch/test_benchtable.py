@@ -23,7 +23,7 @@ def test_three_tasks_fit_a_terminal_of_100_columns():
 
 def test_a_line_stands_under_its_task_with_spread_and_share():
     line, = [line for line in table(TASKS[:1])[0].splitlines() if line.strip().startswith("update")]
-    assert line.split() == ["update,", "one", "program", "50.0", "±0", "%", "21", "%"]
+    assert line.split() == ["update", "50.0", "±0", "%", "21", "%"]
     line, = [line for line in table(TASKS[:1])[0].splitlines() if line.strip().startswith("environments : physics")]
     assert line.split()[-3:] == [".375", "±33", "%"]  # .5 and .25
 

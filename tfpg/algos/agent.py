@@ -20,7 +20,7 @@ from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy
-from tfpg.types import Batch, Drift, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update
+from tfpg.types import Batch, Drift, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update, ValueUpdate
 
 
 class Agent:
@@ -67,18 +67,25 @@ class Agent:
 
         Neither sees the other move, so each is a program of its own, and they run beside each other: on one processor more
         learning takes as long as the longer of the two. With shared weights V moves with π instead."""
-        planned = schedule(self.config, k)
-        plan = {name: tf.constant(number, tf.float32) for name, number in planned.items()}
         if self.shared:
-            policy, entropies, std, value, values = self._learn_policy(learner, batch, self._draws(k), plan)
+            policy, entropies, std, value, values = self.learn_policy(learner, batch, k)
         else:
-            valued = self._beside.submit(lambda: self._learn_value(learner, batch, self._value_order(k), plan))
-            policy, entropies, std, *_ = self._learn_policy(learner, batch, self._draws(k), plan)
+            valued = self._beside.submit(self.learn_value, learner, batch, k)
+            policy, entropies, std, *_ = self.learn_policy(learner, batch, k)
             value, values = valued.result()
         slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
         return Update(
             learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value, after=None,
-            entropy=entropies, std=std, values_after=values, schedule=planned)
+            entropy=entropies, std=std, values_after=values, schedule=schedule(self.config, k))
+
+    def learn_policy(self, learner: Learner, batch: Batch, k: int) -> tuple:
+        """Iteration k's half of the update that moves π: its record, H and mean std of π_θk, and with shared weights the value
+        net's record and its values, else None."""
+        return self._learn_policy(learner, batch, self._draws(k), self._plan(k))
+
+    def learn_value(self, learner: Learner, batch: Batch, k: int) -> tuple[ValueUpdate, Tensor]:
+        """The half that moves V: its record, and V_φ(k+1) of the batch [B]."""
+        return self._learn_value(learner, batch, self._value_order(k), self._plan(k))
 
     def observe(
             self, normaliser: Normaliser, accumulators: Tensor, trajectory: Trajectory) -> tuple[Normaliser, Tensor]:
@@ -140,6 +147,9 @@ class Agent:
         return Normaliser(
             observation=moments.merge(normaliser.observation, moments.of(trajectory.obs, 1)),
             reward=moments.merge(normaliser.reward, moments.of(scored, 0))), running.accumulators
+
+    def _plan(self, k: int) -> dict[str, Tensor]:
+        return {name: tf.constant(number, tf.float32) for name, number in schedule(self.config, k).items()}
 
     def _value_order(self, k: int) -> Tensor:
         config = self.config

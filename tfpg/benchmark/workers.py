@@ -46,8 +46,9 @@ class Worker:
     def wait(self, seconds: float = 600.0) -> Answer:
         """Its next answer. Errors: WorkerFailed when it fails, dies, or says nothing for so long."""
         timer = threading.Timer(seconds, self._process.kill)
-        timer.start()
+        timer.daemon = True  # Ctrl-C can come while it starts: the end of the program must not wait for it
         try:
+            timer.start()
             line = self._process.stdout.readline()
         finally:
             timer.cancel()
