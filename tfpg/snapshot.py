@@ -193,7 +193,7 @@ class _Model(tf.Module):
 
 def _record(iteration: Iteration, config: Config, metadata: dict[str, Any]) -> dict[str, Any]:
     before, update = iteration.before, iteration.update
-    after, step = update.learner, named(update.policy)
+    after, step = update.learner, named(update.policy) | ({} if update.epochs is None else named(update.epochs))
     return {
         "theta": before.theta, "phi": before.phi, "theta_next": after.theta, "phi_next": after.phi,
         "theta_proposed": getattr(update.policy, "proposed", after.theta),
@@ -204,7 +204,7 @@ def _record(iteration: Iteration, config: Config, metadata: dict[str, Any]) -> d
         **named(iteration.trajectory, "trajectory/"),
         **named(iteration.batch, "batch/"),
         **{f"update/{name}": array for name, array in step.items()
-           if name not in ("theta", "proposed") and not name.startswith("slots/")},
+           if name not in ("theta", "thetas", "proposed") and not name.startswith("slots/")},
         "config": json.dumps(settings.to_dict(config)),
         "metadata": json.dumps(metadata, ensure_ascii=False),
     }

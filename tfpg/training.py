@@ -94,11 +94,12 @@ def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int
     update = agent.update(learner, batch, k)
     _refuse_non_finite(k, batch, update)
     clock.lap("update")
+    looking = agent.look_at_epochs(learner, update, batch)
     merged, accumulators = agent.observe(normaliser, accumulators, trajectory)
     steps, env_steps = (k + 1) * config.rollout.num_steps, state.env_steps + config.rollout.num_steps
     after = RunState(k + 1, env_steps, update.learner, merged, accumulators, sampler.state())
     clock.lap("statistics")
-    update, drift = agent.measure(learner, update, batch, merged, trajectory)
+    update, drift = agent.measure(learner, update, batch, merged, trajectory, looking)
     clock.lap("trust_region")
     return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, drift, clock.seconds, after)
 

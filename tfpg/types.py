@@ -132,20 +132,26 @@ class TrpoUpdate(NamedTuple):
     finite: Tensor  # [] bool
 
 
+class Epochs(NamedTuple):
+    """Where the epochs of one PPO update stood: π after each epoch against π_old, on the whole batch. [E] each."""
+
+    surrogate: Tensor  # clipped surrogate, batch-normalised advantages
+    mean_kl: Tensor
+    max_kl: Tensor
+    max_ratio: Tensor
+    min_ratio: Tensor
+    mean_ratio_distance: Tensor
+    clip_fraction: Tensor  # share of pairs outside [1 − ε, 1 + ε]
+    without_gradient: Tensor
+    entropy: Tensor
+
+
 class PpoUpdate(NamedTuple):
-    """What one PPO update did, with whole-batch values after each epoch."""
+    """What one PPO update did."""
 
     theta: Tensor  # [P]
     slots: Slots
-    surrogate: Tensor  # [E]  clipped surrogate on the whole batch, batch-normalised advantages
-    mean_kl: Tensor  # [E]
-    max_kl: Tensor  # [E]
-    max_ratio: Tensor  # [E]
-    min_ratio: Tensor  # [E]
-    mean_ratio_distance: Tensor  # [E]
-    clip_fraction: Tensor  # [E]  share of pairs outside [1 − ε, 1 + ε]
-    without_gradient: Tensor  # [E]
-    entropy: Tensor  # [E]
+    thetas: Tensor  # [E, P]  after each epoch
     finite: Tensor  # [] bool
 
 
@@ -156,6 +162,7 @@ class Update(NamedTuple):
     policy: TrpoUpdate | PpoUpdate
     value: ValueUpdate
     after: TrustRegion  # π_θ(k+1) against π_θk on the update's batch
+    epochs: Epochs | None  # the same after each of PPO's epochs; None for TRPO
     entropy: Tensor  # []  of π_θk, mean over the batch, nats
     std: Tensor  # []  mean standard deviation of π_θk (nan for discrete actions)
     values_after: Tensor  # [B]  V_φ(k+1)(s) on the batch

@@ -12,6 +12,7 @@ from tfpg.types import (
     Drift,
     EngineState,
     Episodes,
+    Epochs,
     Iteration,
     Learner,
     Moments,
@@ -74,10 +75,11 @@ class Made:
             fields.update(proposed=tf.constant(before.theta + 2 * (theta - before.theta)), gradient=before.theta,
                           accepted=np.True_, curvature_ok=np.True_, backtracks=np.int32(1))
         else:
-            fields.update(slots=after.policy_slots, surrogate=self._floats(10))
+            fields.update(slots=after.policy_slots, thetas=self._floats(10, len(theta)))
         schedule = {"value_step_size": 3e-4, ("delta" if trpo else "policy_step_size"): 0.01}
         update = Update(after, record(**fields), ValueUpdate(after.phi, after.value_slots, self._floats(10), np.True_),
-                        region, np.float32(1), np.float32(1), self._floats(T * N), schedule)
+                        region, None if trpo else Epochs(*(self._floats(10) for _ in Epochs._fields)), np.float32(1), np.float32(1),
+                        self._floats(T * N), schedule)
         batch, trajectory = self._data()
         normaliser = self._normaliser()
         state = RunState(k + 1, (k + 2) * T * N, after, self._normaliser(), self.draw.normal(size=N), self._engine())

@@ -9,6 +9,7 @@ from tfpg.types import (
     Drift,
     EngineState,
     Episodes,
+    Epochs,
     Iteration,
     Learner,
     Moments,
@@ -60,6 +61,7 @@ def iteration(config: Config, index: int = 0, *, returns=(10.0, 30.0), lengths=(
     update = Update(
         learner=after, policy=_trpo(theta, moved) if isinstance(config.algorithm, Trpo) else _ppo(moved, slots),
         value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_), after=region,
+        epochs=None if isinstance(config.algorithm, Trpo) else _EPOCHS,
         entropy=np.float32(1.5), std=np.float32(std), values_after=targets if values_after is None else values_after,
         schedule={"value_step_size": 1e-3, **({"delta": 0.13} if isinstance(config.algorithm, Trpo) else
                                               {"policy_step_size": 3e-4})})
@@ -91,9 +93,10 @@ def _trpo(theta, moved) -> TrpoUpdate:
         curvature_ok=np.True_, finite=np.True_)
 
 
+CURVE = np.asarray([1, 2, 3, 4], np.float32)
+_EPOCHS = Epochs(surrogate=CURVE / 8, mean_kl=CURVE / 16, max_kl=CURVE / 4, max_ratio=1 + CURVE, min_ratio=1 / (1 + CURVE),
+                 mean_ratio_distance=CURVE / 64, clip_fraction=CURVE / 32, without_gradient=CURVE / 128, entropy=CURVE)
+
+
 def _ppo(moved, slots) -> PpoUpdate:
-    curve = np.asarray([1, 2, 3, 4], np.float32)
-    return PpoUpdate(
-        theta=moved, slots=slots, surrogate=curve / 8, mean_kl=curve / 16, max_kl=curve / 4, max_ratio=1 + curve,
-        min_ratio=1 / (1 + curve), mean_ratio_distance=curve / 64, clip_fraction=curve / 32, without_gradient=curve / 128,
-        entropy=curve, finite=np.True_)
+    return PpoUpdate(theta=moved, slots=slots, thetas=np.stack([moved] * len(CURVE)), finite=np.True_)

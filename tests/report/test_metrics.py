@@ -82,7 +82,8 @@ def test_tensorboard_is_spared_the_details():
 
 def test_what_held_out_pairs_say_has_tags_of_its_own():
     found = heldout(SimpleNamespace(
-        region=trust_region(0.5), mean_kl_stderr=np.float64(0.25), mean_return=3.0, pairs=2048, episodes=7))
+        region=trust_region(0.5), mean_kl_stderr=np.float64(0.25), mean_return=3.0, mean_return_stderr=0.5, pairs=2048,
+        episodes=7, episodes_played=8))
     assert found["trust_region/heldout/mean_kl"] == 0.5
     assert {tag.rpartition("/")[2]: value for tag, value in found.items() if tag.rpartition("/")[2] in (
         "mean_kl_stderr", "mean_return", "pairs", "episodes")} == {

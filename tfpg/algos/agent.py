@@ -14,13 +14,16 @@ from tfpg import seeds
 from tfpg.algos import batches, distances, steps
 from tfpg.algos.critic import shared_value_update, value_update
 from tfpg.algos.networks import networks
+from tfpg.algos.ppo import look_at_epochs
 from tfpg.algos.schedule import schedule
 from tfpg.config import Config
 from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy
-from tfpg.types import Batch, Drift, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update, ValueUpdate
+from tfpg.types import Batch, Drift, Epochs, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update, ValueUpdate
+
+Looking = concurrent.futures.Future[Epochs] | None
 
 
 class Agent:
@@ -37,7 +40,7 @@ class Agent:
         learning = functools.partial(compiled, jit_compile=config.runtime.xla)
         self._learn_policy, self._learn_value = learning(self._learned_policy), learning(self._learned_value)
         self._beside = concurrent.futures.ThreadPoolExecutor(1, "value net")
-        self._measure = compiled(self._measured)
+        self._measure, self._look = compiled(self._measured), learning(self._looked)
 
     def initial(self) -> Learner:
         """θ_0, φ_0 and optimisers that have not moved."""
@@ -75,7 +78,7 @@ class Agent:
             value, values = valued.result()
         slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
         return Update(
-            learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value, after=None,
+            learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value, after=None, epochs=None,
             entropy=entropies, std=std, values_after=values, schedule=schedule(self.config, k))
 
     def learn_policy(self, learner: Learner, batch: Batch, k: int) -> tuple:
@@ -92,18 +95,24 @@ class Agent:
         """The statistics with a batch merged in, and the discounted accumulators [N] at its end."""
         return self._observe(normaliser, accumulators, trajectory)
 
-    def measure(self, learner: Learner, update: Update, batch: Batch, merged: Normaliser,
-                trajectory: Trajectory) -> tuple[Update, Drift]:
+    def look_at_epochs(self, learner: Learner, update: Update, batch: Batch) -> Looking:
+        """Begins to look at PPO's policy after each epoch, beside what follows; for `measure`. Nothing for TRPO."""
+        if not isinstance(update.policy, PpoUpdate):
+            return None
+        return self._beside.submit(self._look, learner.theta, update.policy.thetas, batch)
+
+    def measure(self, learner: Learner, update: Update, batch: Batch, merged: Normaliser, trajectory: Trajectory,
+                looking: Looking) -> tuple[Update, Drift]:
         """The update with how far it moved the policy, and how far the merged statistics will.
 
-        A program of its own: what is looked at cannot change a bit of what is learnt."""
+        Programs of their own: what is looked at cannot change a bit of what is learnt. Args: looking: of `look_at_epochs`."""
         after, drift = self._measure(learner.theta, update.learner.theta, batch, merged.observation, trajectory.obs)
-        return update._replace(after=after), drift
+        return update._replace(after=after, epochs=looking and looking.result()), drift
 
     @property
     def traces(self) -> int:
         """How many times anything was traced: constant after the first iteration."""
-        functions = self._prepare, self._observe, self._learn_policy, self._learn_value, self._measure
+        functions = self._prepare, self._observe, self._learn_policy, self._learn_value, self._measure, self._look
         return sum(function.experimental_get_tracing_count() for function in functions)
 
     def _prepared(self, phi, normaliser, trajectory):
@@ -131,6 +140,9 @@ class Agent:
     def _measured(self, theta_old, theta, batch, merged, obs):
         later_obs = normalise_observation(tf.reshape(obs, batch.obs.shape), merged, self.config.code_level)
         return distances.moved_and_drifted(self.policy, theta_old, theta, batch, later_obs, self.config.algorithm)
+
+    def _looked(self, theta_old, thetas, batch):
+        return look_at_epochs(self.policy, theta_old, thetas, batch, self.config.algorithm)
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config

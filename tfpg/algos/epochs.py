@@ -19,7 +19,7 @@ class Descent(NamedTuple):
     parameters: Tensor  # [P]
     slots: Slots
     losses: Tensor  # [E]  mean minibatch loss of each epoch
-    seen: tuple[Tensor, ...]  # what `observe` saw after each epoch, each [E]
+    after_epochs: Tensor  # [E, P]  the parameters after each epoch
     finite: Tensor  # [] bool  every loss and gradient was
 
 
@@ -33,14 +33,12 @@ def descend(
         minibatches: int,
         step_size: Tensor,
         optimiser: Optimiser,
-        code_level: CodeLevel,
-        observe: Callable[[Tensor], tuple[Tensor, ...]] = lambda _: ()) -> Descent:
+        code_level: CodeLevel) -> Descent:
     """E epochs of M minibatch steps down a loss. Row e of `order` is the order in which epoch e meets the B pairs.
 
     Shuffling an epoch's pairs once and cutting the result is one gather an epoch instead of one a step. The whole is
     compiled by XLA: 10 + 10 epochs of 32 minibatches of 64 pairs take 32 ms on one core, a third of the plain graph.
-    Args: loss: (parameters [P], minibatch) ↦ []. order: [E, B] int32. observe: parameters ↦ scalars to keep, called after
-    each epoch."""
+    Args: loss: (parameters [P], minibatch) ↦ []. order: [E, B] int32."""
     num_epochs, size = order.shape[0], order.shape[1] // minibatches
     first_order = adam if optimiser.kind == "adam" else sgd
 
@@ -51,7 +49,7 @@ def descend(
         slots, change = first_order(slots, gradient, step_size=step_size, epsilon=optimiser.adam_epsilon)
         return parameters + change, slots, value, finite
 
-    def epoch(e, parameters, slots, finite, losses, seen):
+    def epoch(e, parameters, slots, finite, losses, after):
         rows = tf.nest.map_structure(
             lambda x: tf.reshape(tf.gather(x, order[e]), [minibatches, size, *x.shape[1:]]), batch)
 
@@ -64,13 +62,12 @@ def descend(
         _, parameters, slots, total, finite = tf.while_loop(
             lambda i, *_: i < minibatches, inner, start, parallel_iterations=1)
         losses = losses.write(e, total / minibatches)
-        seen = tuple(array.write(e, scalar) for array, scalar in zip(seen, observe(parameters), strict=True))
-        return e + 1, parameters, slots, finite, losses, seen
+        return e + 1, parameters, slots, finite, losses, after.write(e, parameters)
 
-    def array():
-        return tf.TensorArray(parameters.dtype, size=num_epochs, element_shape=[])
+    def array(shape):
+        return tf.TensorArray(parameters.dtype, size=num_epochs, element_shape=shape)
 
-    start = (tf.constant(0), parameters, slots, tf.constant(True), array(), tuple(array() for _ in observe(parameters)))
-    _, parameters, slots, finite, losses, seen = tf.while_loop(
+    start = (tf.constant(0), parameters, slots, tf.constant(True), array([]), array(parameters.shape))
+    _, parameters, slots, finite, losses, after = tf.while_loop(
         lambda e, *_: e < num_epochs, epoch, start, parallel_iterations=1)
-    return Descent(parameters, slots, losses.stack(), tuple(values.stack() for values in seen), finite)
+    return Descent(parameters, slots, losses.stack(), after.stack(), finite)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfpg.algos.epochs import descend
 from tfpg.config import CodeLevel, Optimiser, Ppo
 from tfpg.objectives import clipped_surrogate, entropy, normalised, ratios, trust_region
-from tfpg.types import Batch, PpoUpdate, Slots, Tensor
+from tfpg.types import Batch, Epochs, PpoUpdate, Slots, Tensor
 
 # Where nothing is clipped (ε = none), distances from ratio 1 are still counted against the usual region.
 REPORTED_EPSILON = 0.2
@@ -26,12 +26,9 @@ def ppo_update(
     The last term only with shared weights, where θ also holds the value net.
     Args: pi: (θ [P], obs [B, S]) ↦ distribution. order: [E, B], the order of the pairs in each epoch.
     Differs: advantages are normalised per minibatch by default, as in the authors' code (advantage_norm)."""
-    pi_old = pi(theta_old, batch.obs)
-    log_prob_old = pi_old.log_prob(batch.actions)
-    whole_batch = normalised(batch.advantages, "batch")
+    log_prob_old = pi(theta_old, batch.obs).log_prob(batch.actions)
     if ppo.advantage_norm == "batch":
-        batch = batch._replace(advantages=whole_batch)
-    taken = batch.advantages if ppo.advantage_norm == "none" else whole_batch
+        batch = batch._replace(advantages=normalised(batch.advantages, "batch"))
     per_minibatch = "minibatch" if ppo.advantage_norm == "minibatch" else "none"
 
     def loss(theta, pairs):
@@ -44,20 +41,29 @@ def ppo_update(
             objective -= ppo.value_coefficient * value_objective(theta, minibatch)
         return -objective
 
-    def observe(theta):
+    descent = descend(
+        loss, theta_old, slots, (batch, log_prob_old), order, minibatches=ppo.minibatches, step_size=step_size,
+        optimiser=optimiser, code_level=code_level)
+    finite = descent.finite & tf.reduce_all(tf.math.is_finite(descent.parameters))
+    return PpoUpdate(theta=descent.parameters, slots=descent.slots, thetas=descent.after_epochs, finite=finite)
+
+
+def look_at_epochs(pi: Callable, theta_old: Tensor, thetas: Tensor, batch: Batch, ppo: Ppo) -> Epochs:
+    """π after each epoch against π_old on the whole batch.
+
+    The quantiles of a TrustRegion are left out: to sort ten times an update costs more than all the rest.
+    Args: pi: as of `ppo_update`. thetas: [E, P]."""
+    pi_old = pi(theta_old, batch.obs)
+    log_prob_old = pi_old.log_prob(batch.actions)
+    whole_batch = normalised(batch.advantages, "batch")
+    taken = batch.advantages if ppo.advantage_norm == "none" else whole_batch
+
+    def look(theta):
         pi_theta = pi(theta, batch.obs)
         rho = ratios(pi_theta.log_prob(batch.actions), log_prob_old)
         region = trust_region(pi_old, pi_theta, batch.actions, ppo.clip_epsilon or REPORTED_EPSILON, taken)
-        # Its quantiles are left out: sorting ten times an update costs more than all else that is looked at.
-        return (clipped_surrogate(rho, whole_batch, ppo.clip_epsilon), region.mean_kl, region.max_kl, region.max_ratio,
-                region.min_ratio, region.mean_ratio_distance, region.outside_fraction, region.without_gradient,
-                entropy(pi_theta))
+        return Epochs(clipped_surrogate(rho, whole_batch, ppo.clip_epsilon), region.mean_kl, region.max_kl, region.max_ratio,
+                      region.min_ratio, region.mean_ratio_distance, region.outside_fraction, region.without_gradient,
+                      entropy(pi_theta))
 
-    descent = descend(
-        loss, theta_old, slots, (batch, log_prob_old), order, minibatches=ppo.minibatches, step_size=step_size,
-        optimiser=optimiser, code_level=code_level, observe=observe)
-    surrogate, mean_kl, max_kl, max_ratio, min_ratio, distance, outside, lost, entropies = descent.seen
-    finite = descent.finite & tf.reduce_all(tf.math.is_finite(descent.parameters))
-    return PpoUpdate(theta=descent.parameters, slots=descent.slots, surrogate=surrogate, mean_kl=mean_kl, max_kl=max_kl,
-                     max_ratio=max_ratio, min_ratio=min_ratio, mean_ratio_distance=distance, clip_fraction=outside,
-                     without_gradient=lost, entropy=entropies, finite=finite)
+    return tf.map_fn(look, thetas, parallel_iterations=1, fn_output_signature=Epochs(*[thetas.dtype] * len(Epochs._fields)))

@@ -15,13 +15,10 @@ import numpy as np
 from tfpg import storage
 from tfpg.config import Config, Ppo
 from tfpg.numerics.errors import explained_variance, relative_error
-from tfpg.types import QUANTILES, Iteration, PpoUpdate, TrpoUpdate, TrustRegion
+from tfpg.types import QUANTILES, Iteration, TrpoUpdate, TrustRegion, Update
 
 # Episodes of this many last iterations make the final score (the authors' statistic).
 FINAL_ITERATIONS = 5
-# PPO's values after each epoch: fields of its update.
-EPOCH_CURVES = ("surrogate", "mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio_distance", "clip_fraction",
-                "without_gradient", "entropy")
 # What a trust region has besides its means and ends stands in metrics.jsonl alone: TensorBoard shows few curves.
 _DETAILS = ("quantile", "mean_reverse_kl", "mean_ratio_distance", "stderr", "pairs", "episodes")
 
@@ -35,7 +32,7 @@ def metrics(iteration: Iteration, config: Config) -> dict[str, float]:
         **_rollout(iteration),
         **_policy(iteration),
         **_trust_region(iteration, config),
-        **_algorithm(iteration.update.policy),
+        **_algorithm(iteration.update),
         **_value(iteration, config),
         **_time(iteration, config),
     }
@@ -43,10 +40,10 @@ def metrics(iteration: Iteration, config: Config) -> dict[str, float]:
 
 def epoch_curves(iteration: Iteration) -> dict[str, list[float]]:
     """PPO's whole-batch values after each epoch, [E] each; nothing for TRPO."""
-    update = iteration.update.policy
-    if not isinstance(update, PpoUpdate):
+    epochs = iteration.update.epochs
+    if epochs is None:
         return {}
-    return {f"ppo/epochs/{name}": np.asarray(getattr(update, name), np.float64).tolist() for name in EPOCH_CURVES}
+    return {f"ppo/epochs/{name}": np.asarray(curve, np.float64).tolist() for name, curve in epochs._asdict().items()}
 
 
 def trust_region(region: TrustRegion, pool: str) -> dict[str, float]:
@@ -137,16 +134,17 @@ def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
     return found
 
 
-def _algorithm(update: TrpoUpdate | PpoUpdate) -> dict[str, float]:
-    if isinstance(update, TrpoUpdate):
+def _algorithm(update: Update) -> dict[str, float]:
+    if isinstance(update.policy, TrpoUpdate):
         names = ("cg_residual", "accepted_fraction", "backtracks", "expected_gain", "actual_gain", "predicted_kl",
                  "fisher_kl", "rejected_kl", "curvature_ok")
-        return {f"trpo/{name}": float(getattr(update, name)) for name in names}
-    found = {"ppo/surrogate": float(update.surrogate[-1]), "ppo/clip_fraction": float(update.clip_fraction[-1])}
-    epochs = len(update.mean_kl)
+        return {f"trpo/{name}": float(getattr(update.policy, name)) for name in names}
+    curves = update.epochs
+    found = {"ppo/surrogate": float(curves.surrogate[-1]), "ppo/clip_fraction": float(curves.clip_fraction[-1])}
+    epochs = len(curves.mean_kl)
     for epoch in sorted({1, epochs // 2} - {0, epochs}):  # the last is trust_region/train; all are in metrics.jsonl
         for name in ("mean_kl", "max_ratio", "clip_fraction"):
-            found[f"ppo/epoch_{epoch:02d}/{name}"] = float(getattr(update, name)[epoch - 1])
+            found[f"ppo/epoch_{epoch:02d}/{name}"] = float(getattr(curves, name)[epoch - 1])
     return found
 
 
