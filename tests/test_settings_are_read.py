@@ -10,9 +10,9 @@ import pytest
 from tfpg.config import ALGORITHMS, CodeLevel, Config
 
 ROOT = pathlib.Path(__file__).parents[1] / "tfpg"
-# config and settings store and check; the others write a run down or name it: neither is an effect of a setting.
+# config and settings store and check; the others write a run down, name it, or say it to another library: no effect of a setting.
 STORING = ("config.py", "settings.py")
-RECORDING = ("report", "diagnostics", "snapshot.py", "run_directory.py", "checkpoint.py")
+RECORDING = ("report", "diagnostics", "benchmark", "snapshot.py", "run_directory.py", "checkpoint.py")
 SECTIONS = {item.name: item.default_factory for item in dataclasses.fields(Config)
             if item.default_factory is not dataclasses.MISSING and item.name != "algorithm"} | ALGORITHMS
 PLAIN = [item.name for item in dataclasses.fields(Config) if item.name not in (*SECTIONS, "algorithm")]

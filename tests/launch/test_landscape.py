@@ -171,7 +171,7 @@ def test_numbers_are_rounded_to_two_digits():
 
 def test_the_readmes_python_is_run(ppo, tmp_path, monkeypatch):
     text = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
-    [block] = [part.split("```")[0] for part in text.split("```python\n")[1:] if "landscapes.returns(" in part]
+    [block] = [part.split("```")[0] for part in text.split("```python\n")[1:] if "surfaces.returns(" in part]
     for published, small in (("runs/trpo-Hopper-v5-0/policies/000150", str(ppo / "policies" / "000002")), ("episodes=60", "episodes=3"),
                              ("grid(9, -1, 3)", "grid(4, -1, 3)")):
         assert published in block
@@ -249,7 +249,7 @@ def test_another_plan_in_the_same_directory_is_refused_with_the_difference(whole
     code, out, err = survey(policy, *(argument.format(ppo=ppo) for argument in arguments), f"--output={whole[0]}")
     assert (code, out) == (2, "")
     assert err.startswith(f"launch.landscape: {whole[0]} holds results of other settings (") and err.count("\n") == 1
-    assert difference.format(ppo=ppo) in err and err.endswith("--output=DIR takes this one elsewhere.\n")
+    assert difference.format(ppo=ppo) in err and err.endswith("--output=DIR takes these elsewhere.\n")
     assert (whole[0] / "plan.json").read_bytes() == before
 
 
