@@ -188,6 +188,9 @@ def _guarded(program: str, action: Callable[[], int]) -> int:
 
 def _end(code: int) -> NoReturn:
     _flush()
+    # Where Ctrl-C fell into exec("…"), as imports run it, Python notes that nobody handled it and at the end of `python -m` kills
+    # itself by the signal, whatever the exit code. The next exec takes the note back.
+    exec("")  # noqa: S102
     sys.exit(code)
 
 

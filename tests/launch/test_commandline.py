@@ -273,3 +273,12 @@ def test_help_survives_a_terminal_without_greek_and_a_reader_that_leaves():
                           text=True, timeout=60, check=False)
     os.close(writer)
     assert done.stderr == ""
+
+
+def test_ctrl_c_while_python_runs_a_text_ends_with_130_like_any_other(tmp_path):
+    (tmp_path / "interrupted.py").write_text("from launch import commandline\n"
+                                             "commandline.run(lambda values: exec('raise KeyboardInterrupt'), program='launch.some', "
+                                             "about='', define=lambda values: None)\n")
+    done = subprocess.run([sys.executable, "-m", "interrupted"], env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (130, 1)

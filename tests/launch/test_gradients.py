@@ -119,7 +119,7 @@ def test_steps_are_measured_and_a_kill_changes_nothing(run, tmp_path):
     whole = subprocess.run(_command(run, outputs[0]), capture_output=True, text=True, check=False)
     assert whole.returncode == 0, whole.stderr
     killed = subprocess.Popen(_command(run, outputs[1]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    parts = outputs[1] / "gradients/000000-smoke/parts"
+    parts = outputs[1] / "gradients" / FIRST / "parts"
     while not (parts.is_dir() and len(list(parts.iterdir())) >= 4):
         assert killed.poll() is None
         time.sleep(0.02)
@@ -128,7 +128,7 @@ def test_steps_are_measured_and_a_kill_changes_nothing(run, tmp_path):
     assert not list(outputs[1].rglob("gradients.nc"))
     again = subprocess.run(_command(run, outputs[1]), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    found = [stored(output / "gradients/000000-smoke", "gradients") for output in outputs]
+    found = [stored(output / "gradients" / FIRST, "gradients") for output in outputs]
     assert found[0].identical(found[1])
     assert np.isfinite(found[0]["cosine"].sel(kind="step", size=640))
 
