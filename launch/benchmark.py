@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """The table, or the scaling; as text or as JSON."""
-    began = time.monotonic()
+    began, before = time.monotonic(), machine.facts()  # its load is not yet ours
     groups, configs = _groups(values["only"].value), _configs(values["env"].value)
     try:
         if values["scaling"].value:
@@ -61,7 +61,7 @@ def body(values: flags.FlagValues) -> int:
             found = _measure(configs, plan, values["minutes"].value)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; nothing was stored, and every process it had started is ended.") from None
-    result = {"machine": machine.facts(), "seconds": round(time.monotonic() - began, 1), **found}
+    result = {"machine": before, "seconds": round(time.monotonic() - began, 1), **found}
     text = result.pop("text")
     if values["output"].value:
         storage.write_json(values["output"].value, result)
@@ -101,6 +101,7 @@ def _settings(configs: dict[str, Config], plan: Plan, facts: dict[str, Any]) -> 
         "envs": ppo.rollout.num_envs, "pairs": ppo.rollout.num_steps, "threads": ppo.runtime.env_threads,
         "epochs": f"{ppo.value.epochs} + {ppo.algorithm.epochs} epochs", "minibatches": ppo.algorithm.minibatches,
         "checkpoint_seconds": CHECKPOINT_SECONDS, "snapshots": len({*SNAPSHOTS, ppo.num_iterations - 1}),
+        "starts": benchrounds.STARTS, "start_iterations": -(-plan.memory_steps // ppo.rollout.num_steps),
         "seconds": plan.seconds, "groups": list(plan.groups), "peers": "peers" in plan.groups and not peers.absent(),
         "episodes": f"{', '.join(episodes)} episode{'s' if episodes != ['1'] else ''}" if episodes else "",
         "configurations": {"ppo": settings.to_dict(ppo), "trpo": settings.to_dict(trpo)}}

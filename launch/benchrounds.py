@@ -121,7 +121,7 @@ class Stage:
         config = self._configs[ALGORITHMS[0]]
         snapshots = len({*SNAPSHOTS, config.num_iterations - 1})
         rows = account.rows(self._env, self._found, threads=config.runtime.env_threads,
-                            shares=Shares(CHECKPOINT_SECONDS, snapshots / config.num_iterations))
+                            shares=Shares(CHECKPOINT_SECONDS, snapshots, config.num_iterations))
         kept = [row for row in rows if len(row.values) >= LEAST]
         landscapes = self._found.get("landscapes", {}).values()
         facts = {"episodes": [answer["episodes"] for answer in landscapes], "length": [answer["length"] for answer in landscapes]}

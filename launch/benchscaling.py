@@ -79,7 +79,8 @@ def _told(env: str, found: Mapping[str, Mapping[int, Answer]], pairs: int, sizes
             played += [Played(a["vector_steps"], a["steps"], a["parameters"], a["seconds"]) for a in answers.values()]
     fits = {kind: models.fit_sampling(each) for kind, each in points.items()}
     fits["landscapes"] = models.fit_landscapes(played)
-    predicted = _predictions(fits, updates, pairs, sizes)
+    # on one core the model cannot tell what threads share from what they do not
+    predicted = _predictions(fits, updates, pairs, sizes) if counts[-1] > 1 else []
     parameters = sorted(each.parameters for each in played)[len(played) // 2]  # of most: 64-64
     lines = [*_sampling(env, rows, sizes, counts), "", *_predicted(fits, predicted), "", *_landscapes(rows, fits["landscapes"], parameters)]
     return {"settings": {"env": env, "sizes": sizes, "cores": counts, "pairs": pairs}, "rows": [row.as_dict() for row in rows],
@@ -113,6 +114,8 @@ def _sampling(env: str, rows: list[Row], sizes: tuple[int, ...], counts: list[in
 
 
 def _predicted(fits: Mapping[str, Fit], predicted: list[dict[str, Any]]) -> list[str]:
+    if not predicted:
+        return ["Nothing is predicted for more cores: one core does not tell what threads share from what they do not."]
     lines = ["Predicted, not measured, a thread for every core: a vector step of N environments on k threads takes a + b N + c N/k"]
     for kind in ("environments", "rollouts"):
         a, b, c = (1e6 * value for value in fits[kind].coefficients)

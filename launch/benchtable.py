@@ -39,20 +39,23 @@ def notes(settings: Mapping[str, Any], one: Mapping[str, float]) -> str:
     """What the lines mean, for who reads the table for the first time. Args: one: of `once`."""
     lines = [
         (f"All: {settings['envs']} environments, {settings['pairs']:,} pairs an iteration, {settings['threads']} EnvPool threads, one "
-         "thread of TensorFlow."),
+         "thread of TensorFlow for each program."),
         "±: half of what lies between the smallest and the largest round, of the median. Ratios are taken within each round.",
         ("physics: the same stretches of random episodes in MuJoCo's own loop, without observations and rewards; environments: random "
         "actions, resets included. same actions: the environments alone, told what sampler and policy had told theirs."),
         (f"PPO, TRPO: the command launch.train, {settings['epochs']} of {settings['minibatches']} minibatches, all records included; "
         "ratios to the environments with random actions."),
-        "Value and policy epochs are two programs that run beside each other in training."]
-    if len(one) == 2:
+        ("Value and policy epochs are two programs that run beside each other in training; so do statistics and trust region, and the "
+         "look at PPO's epochs, which those two have between them.")]
+    if len(one) == 3:
         lines.append(f"An iteration has its share of checkpoints (one takes {one['checkpoint']:.0f} ms, every "
-                     f"{settings['checkpoint_seconds']:.0f} s) and snapshots ({one['snapshot']:,.0f} ms, {settings['snapshots']} a run).")
+                     f"{settings['checkpoint_seconds']:.0f} s) and snapshots ({settings['snapshots']} a run, the first "
+                     f"{one['first snapshot']:,.0f} ms, another {one['snapshot']:,.0f}).")
     if settings.get("episodes"):
         lines.append(f"landscapes: launch.landscape's sampler, 512 environments, {settings['episodes']} an environment.")
     if settings.get("peers"):
-        lines.append("Stable-Baselines3, sb3-contrib: the same work an iteration, DummyVecEnv with VecNormalize. As they come: one "
+        lines.append("Stable-Baselines3, sb3-contrib: the same work an iteration (sb3-contrib takes its surrogate, too, from the "
+                     "tenth that is the Fisher matrix's), DummyVecEnv with VecNormalize. As they come: one "
                      "environment, PyTorch's own threads; tuned: 8 environments, one thread.")
     return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
 
@@ -90,7 +93,7 @@ def _sections(found: Mapping[tuple, Summary], settings: Mapping[str, Any]) -> li
     for algorithm, policy in (("ppo", "policy epochs"), ("trpo", "TRPO's step")):
         groups.append((f"an iteration of {algorithm.upper()}, ms and share",
                        [(label.format(policy=policy), f"iteration/{algorithm}", name) for name, label in _PARTS]))
-    groups.append(("a training from the command on", [
+    groups.append((f"a training of {settings.get('start_iterations', '')} iterations from the command on, {settings.get('starts', '')} rounds", [
         (f"{algorithm.upper()}, {what}, {unit}", "start", f"{what}/{algorithm}")
         for what, unit in _UNITS.items() for algorithm in ("ppo", "trpo")]))
     kept = [(title, [entry for entry in entries if entry[1:] in present]) for title, entries in groups]

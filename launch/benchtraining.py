@@ -40,7 +40,7 @@ class TrainingSubject:
         self._recorder.open(recording.Resumed(None, ()))
         self._following: Iterator[Iteration] = iter(self._training)
         self._policies = snapshot.Writer(config, self._training.task, self._training.agent.policy, self._training.agent.value)
-        self._warm = False
+        self._first_snapshot: float | None = None
         for _ in range(_WARM):
             self._iterate()
 
@@ -55,15 +55,14 @@ class TrainingSubject:
 
     def apart(self, seconds: float) -> Answer:
         """What is timed by itself: the halves of the update, a checkpoint, a snapshot. Means of several, but one snapshot."""
-        if not self._warm:
-            self._snapshot()  # traces
-            self._warm = True
+        if self._first_snapshot is None:
+            self._first_snapshot = timed(self._snapshot)  # traces what the others save
         found: list[dict[str, float]] = []
         begin = time.perf_counter()
         while not found or time.perf_counter() - begin < seconds:
             found.append(halves(self._training.agent, self._last) | {"checkpoint": timed(self._checkpoint)})
         means = {name: statistics.fmean(part[name] for part in found) for name in found[0]}
-        return {"parts": means | {"snapshot": timed(self._snapshot)}}
+        return {"parts": means | {"snapshot": timed(self._snapshot), "first snapshot": self._first_snapshot}}
 
     def close(self) -> None:
         """Ends the run."""

@@ -316,7 +316,8 @@ def test_xla_computes_the_same_update_to_rounding(algorithm):
     config = of(algorithm=algorithm, optimiser=Optimiser(), value=Value(epochs=2, minibatches=2))
     compiled = dataclasses.replace(config, runtime=Runtime(xla=True))
     (start, _, plain), (_, _, fast) = learned(config), learned(compiled)
-    assert [bool(agent_of(c)._learn_policy._jit_compile) for c in (config, compiled)] == [False, True]
+    for program in ("_learn_policy", "_learn_value", "_look"):
+        assert [bool(getattr(agent_of(c), program)._jit_compile) for c in (config, compiled)] == [False, True]
     for name in ("theta", "phi"):
         old, a, b = (np.asarray(getattr(learner, name)) for learner in (start, plain.learner, fast.learner))
         # of a step's length, float32 may lose four digits in TRPO's conjugate gradient

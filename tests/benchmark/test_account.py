@@ -4,13 +4,13 @@ import pytest
 
 from tfpg.benchmark.account import Shares, rows
 
-SHARES = Shares(checkpoint_seconds=20.0, snapshots=0.01)
+SHARES = Shares(checkpoint_seconds=20.0, snapshots=5, iterations=500)
 
 
 def found():
     """Two rounds of a task."""
     iteration = {"pairs": 2000, "parts": {"rollout": 0.1, "update": 0.05, "iterates": 0.02, "summaries": 0.01, "whole": 0.2}}
-    apart = {"parts": {"value": 0.02, "policy": 0.03, "checkpoint": 1.0, "snapshot": 3.0}}
+    apart = {"parts": {"value": 0.02, "policy": 0.03, "checkpoint": 1.0, "snapshot": 2.0, "first snapshot": 7.0}}
     start = {"first": 12.0, "peak": 900.0, "memory": [[2048 * i, 800 + i] for i in range(1, 21)]}
     return {
         "physics/2": {0: {"steps": 800, "seconds": 1.0}, 1: {"steps": 400, "seconds": 1.0}},
@@ -32,7 +32,7 @@ def test_ratios_are_paired_by_round():
 
 
 def test_an_iteration_has_its_share_of_checkpoints_and_snapshots():
-    # .2 s of iteration, 1 s of checkpoint every 20 s: .2/20; 3 s of snapshot in one of a hundred iterations: .03
+    # .2 s of iteration, 1 s of checkpoint every 20 s: .2/20; snapshots of 7 and four times 2 s in 500 iterations: .03
     assert values("checkpoint", "iteration/ppo")[0] == pytest.approx(10)
     assert values("snapshot", "iteration/ppo")[0] == pytest.approx(30)
     assert values("whole", "iteration/ppo")[0] == pytest.approx(240)

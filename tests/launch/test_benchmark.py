@@ -75,7 +75,7 @@ class FakeWorker:
         if request["what"] == "iterations":
             return {"pairs": 2048, "parts": {"rollout": 0.1, "whole": 0.2}}
         if request["what"] == "apart":
-            return {"parts": dict.fromkeys(("value", "policy", "checkpoint", "snapshot"), 0.01)}
+            return {"parts": dict.fromkeys(("value", "policy", "checkpoint", "snapshot", "first snapshot"), 0.01)}
         return {"steps": 100, "seconds": 1.0, "bare": {"steps": 100, "seconds": 0.5}}
 
     def close(self):
@@ -139,6 +139,14 @@ def test_nothing_heavy_is_imported_for_help_and_bad_flags():
     code = "import sys; from launch import benchmark; benchmark.main(['--help']); print({'tensorflow', 'gymnasium'} & set(sys.modules))"
     printed = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
     assert printed.rstrip().endswith("set()") and "--scaling" in printed
+
+
+def test_how_busy_the_machine_was_is_asked_before_anything_is_measured(monkeypatch, capsys):
+    order = []
+    monkeypatch.setattr(benchmark.machine, "facts", lambda: order.append("asked") or {"load": 0.0})
+    monkeypatch.setattr(benchmark, "_measure", lambda *_: order.append("measured") or {"rows": [{}], "text": ""})
+    assert benchmark.main(["--json", "--env=Hopper-v5"]) == 0
+    assert order == ["asked", "measured"] and json.loads(capsys.readouterr().out)["machine"] == {"load": 0.0}
 
 
 def test_ctrl_c_ends_it_with_all_its_processes():

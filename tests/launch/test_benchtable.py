@@ -11,7 +11,7 @@ SETTINGS = {"envs": 32, "pairs": 2048, "threads": 2, "epochs": "10 + 10 epochs",
 
 
 def table(tasks=TASKS):
-    every = [row for task in tasks for row in rows(task, found(), threads=2, shares=Shares(20.0, 0.01))]
+    every = [row for task in tasks for row in rows(task, found(), threads=2, shares=Shares(20.0, 5, 500))]
     return benchtable.table(every, dict.fromkeys(tasks, 2), SETTINGS), every
 
 
@@ -29,7 +29,7 @@ def test_a_line_stands_under_its_task_with_spread_and_share():
 
 
 def test_a_task_without_a_line_has_a_dash():
-    every = rows("Hopper-v5", found(), threads=2, shares=Shares(20.0, 0.01))
+    every = rows("Hopper-v5", found(), threads=2, shares=Shares(20.0, 5, 500))
     text = benchtable.table(every, {"Hopper-v5": 2, "CartPole-v1": 2}, SETTINGS)
     assert all(line.rstrip().endswith("–") for line in text.splitlines()[2:] if line.startswith("  "))
 

@@ -39,5 +39,5 @@ def test_every_iteration_is_recorded_as_in_a_run(subject):
 def test_halves_checkpoint_and_snapshot_are_timed_apart(subject):
     one, directory = subject
     parts = one.apart(0.0)["parts"]
-    assert set(parts) == {"value", "policy", "checkpoint", "snapshot"} and min(parts.values()) > 0
+    assert set(parts) == {"value", "policy", "checkpoint", "snapshot", "first snapshot"} and min(parts.values()) > 0
     assert (directory / "policy" / "saved_model.pb").exists() and list((directory / "checkpoints").glob("*.npz"))

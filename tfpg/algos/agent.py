@@ -74,7 +74,10 @@ class Agent:
             policy, entropies, std, value, values = self.learn_policy(learner, batch, k)
         else:
             valued = self._beside.submit(self.learn_value, learner, batch, k)
-            policy, entropies, std, *_ = self.learn_policy(learner, batch, k)
+            try:
+                policy, entropies, std, *_ = self.learn_policy(learner, batch, k)
+            finally:
+                concurrent.futures.wait([valued])  # what breaks the one off must not leave the other to be waited for at the exit
             value, values = valued.result()
         slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
         return Update(

@@ -24,7 +24,8 @@ class Shares(NamedTuple):
     """How often a run writes what is timed apart."""
 
     checkpoint_seconds: float  # from one to the next
-    snapshots: float  # of an iteration: snapshots of a run / its iterations
+    snapshots: int  # of a run
+    iterations: int
 
 
 def rows(task: str, found: Found, *, threads: int, shares: Shares) -> list[Row]:
@@ -70,10 +71,11 @@ def _parts(found: Found, algorithm: str, shares: Shares) -> dict[int, dict[str, 
         whole = seconds.pop("whole")
         seconds["rest"] = whole - sum(seconds.values())
         seconds["checkpoint"] = others["checkpoint"] * whole / shares.checkpoint_seconds
-        seconds["snapshot"] = others["snapshot"] * shares.snapshots
+        snapshots = others["first snapshot"] + (shares.snapshots - 1) * others["snapshot"]  # the first traces what the others save
+        seconds["snapshot"] = snapshots / shares.iterations
         whole += seconds["checkpoint"] + seconds["snapshot"]
         seconds |= {f"{half} alone": others[half] for half in HALVES}
-        seconds |= {f"one {what}": others[what] for what in ("checkpoint", "snapshot")}
+        seconds |= {f"one {what}": others[what] for what in ("checkpoint", "snapshot", "first snapshot")}
         seconds |= {"records": sum(seconds.get(what, 0.0) for what in RECORDS), "whole": whole}
         each[r] = {name: 1e3 * value for name, value in seconds.items()}
     return each

@@ -4,7 +4,8 @@
 
 Episodes are played once in Gymnasium's task, and cut into stretches of a few steps; each stretch is then stepped again
 from where it began, by MuJoCo's own loop in C++ (mujoco.rollout): no observation, no reward, no Python between steps.
-The states are those that an environment meets, falls and fresh starts included: a body left lying costs another time."""
+The states are those that an environment meets, fresh starts included, but for an episode's last ones where they do not fill a
+stretch: a body left lying costs another time."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from tfpg.envs.engines import quiet
 from tfpg.envs.make import Task
 
 STRETCH = 8  # environment steps: a random hopper's episode has some twenty
+_PATIENCE = 100  # attempts a stretch
 
 
 class Stretches(NamedTuple):
@@ -35,7 +37,8 @@ class Stretches(NamedTuple):
 
 
 def record(task: Task, count: int, seed: int) -> Stretches | None:
-    """`count` stretches of random episodes, actions standard normal as an untrained policy's; None for a task without MuJoCo."""
+    """`count` stretches of random episodes, actions standard normal as an untrained policy's; None for a task without MuJoCo, or
+    whose random episodes are shorter."""
     import mujoco
 
     env = single(task)
@@ -53,7 +56,9 @@ def record(task: Task, count: int, seed: int) -> Stretches | None:
 
         rows: list[tuple] = []
         env.reset(seed=seed)
-        while len(rows) < count:
+        for _ in range(_PATIENCE * count):
+            if len(rows) == count:
+                break
             begin, warm, controls, over = state(), data.qacc_warmstart.copy(), [], False
             while len(controls) < STRETCH and not over:
                 action = draw.normal(size=model.nu).astype(np.float32)
@@ -64,6 +69,8 @@ def record(task: Task, count: int, seed: int) -> Stretches | None:
                 rows.append((begin, warm, np.repeat(controls, inner.frame_skip, axis=0), state()))
             if over:
                 env.reset()
+        if len(rows) < count:  # random episodes hardly ever last for a stretch
+            return None
         return Stretches(model, inner.frame_skip, *(np.stack(column) for column in zip(*rows, strict=True)))
     finally:
         env.close()

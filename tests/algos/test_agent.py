@@ -1,0 +1,69 @@
+"""Do two programs beside each other learn what they learn one after the other, and is no error lost?"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.test_training import same, small
+from tfpg.algos.agent import Agent
+from tfpg.config import Ppo, Trpo
+from tfpg.envs.make import describe
+from tfpg.training import Training
+
+
+@pytest.fixture(scope="module", params=[Trpo(), Ppo(epochs=3, minibatches=4)], ids=["trpo", "ppo"])
+def trained(request):
+    """An agent and its last iteration."""
+    config = dataclasses.replace(small(), algorithm=request.param)
+    with Training(config) as training:
+        last = list(training)[-1]
+    return training.agent, last
+
+
+def test_the_update_is_that_of_its_halves_one_after_the_other(trained):
+    agent, last = trained
+    policy, entropies, *_ = agent.learn_policy(last.before, last.batch, last.index)
+    value, values = agent.learn_value(last.before, last.batch, last.index)
+    same((policy.theta, value.phi, value.slots, entropies, values),
+         (last.update.learner.theta, last.update.learner.phi, last.update.learner.value_slots, last.update.entropy,
+          last.update.values_after))
+
+
+@pytest.mark.parametrize("half", ["learn_value", "learn_policy"])
+def test_an_error_of_either_half_ends_the_update_after_the_other(trained, half, monkeypatch):
+    agent, last = trained
+    other, ended = {"learn_value": "learn_policy", "learn_policy": "learn_value"}[half], []
+    real = getattr(agent, other)
+
+    def broken(*_):
+        raise ArithmeticError(half)
+
+    monkeypatch.setattr(agent, half, broken)
+    monkeypatch.setattr(agent, other, lambda *given: (real(*given), ended.append(None))[0])
+    with pytest.raises(ArithmeticError, match=half):
+        agent.update(last.before, last.batch, last.index)
+    assert len(ended) == 1
+
+
+def test_the_last_of_ppos_epochs_is_the_update_and_trpo_has_none(trained):
+    agent, last = trained
+    if isinstance(agent.config.algorithm, Trpo):
+        assert last.update.epochs is None
+        return
+    assert last.update.epochs.mean_kl.shape == (3,)
+    for name in ("mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio_distance"):
+        np.testing.assert_allclose(getattr(last.update.epochs, name)[-1], getattr(last.update.after, name), rtol=1e-4)
+
+
+def test_an_error_while_epochs_are_looked_at_comes_out_of_measure(monkeypatch):
+    config = dataclasses.replace(small(), algorithm=Ppo(epochs=1, minibatches=2))
+    agent = Agent(config, describe(config.env, config.env_args, config.rollout.engine))
+
+    def broken(*_):
+        raise ArithmeticError("epochs")
+
+    monkeypatch.setattr(agent, "_look", broken)
+    monkeypatch.setattr(Agent, "__init__", lambda self, *_: self.__dict__.update(agent.__dict__))
+    with Training(config) as training, pytest.raises(ArithmeticError, match="epochs"):
+        next(iter(training))
