@@ -200,10 +200,10 @@ class RunDirectory:
             storage.remove_temporaries(directory)
 
 
-def versions() -> dict[str, str]:
-    """Versions of the packages a run depends on; those not installed are left out."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Versions of packages, by default those a run depends on; those not installed are left out."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

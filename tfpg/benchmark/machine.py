@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
 import platform
 from typing import Any
@@ -18,19 +17,9 @@ def facts() -> dict[str, Any]:
     return {
         "processor": processor(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory(), "load": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
-        "versions": versions() | _installed(_PEERS), "commit": commit(),
+        "versions": versions() | versions(_PEERS), "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
 
 
 def _memory() -> float:
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-
-
-def _installed(names: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
