@@ -45,8 +45,8 @@ def notes(settings: Mapping[str, Any], one: Mapping[str, float]) -> str:
         "actions, resets included. same actions: the environments alone, told what sampler and policy had told theirs."),
         (f"PPO, TRPO: the command launch.train, {settings['epochs']} of {settings['minibatches']} minibatches, all records included; "
         "ratios to the environments with random actions."),
-        ("Value and policy epochs are two programs that run beside each other in training; so do statistics and trust region, and the "
-         "look at PPO's epochs, which those two have between them.")]
+        ("Value and policy epochs are two programs that run beside each other in training. Statistics and TRPO's trust region fall "
+         "into the time that the longer one takes more; PPO's is looked at, all pairs and every epoch, when both are done.")]
     if len(one) == 3:
         lines.append(f"An iteration has its share of checkpoints (one takes {one['checkpoint']:.0f} ms, every "
                      f"{settings['checkpoint_seconds']:.0f} s) and snapshots ({settings['snapshots']} a run, the first "

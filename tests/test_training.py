@@ -248,7 +248,7 @@ def test_the_measured_return_and_gradient_are_those_of_the_linear_quadratic_task
     gradients, returns = [], []
     for k in range(60):
         trajectory, episodes = sampler.collect(agent.act, 8, agent.noise(k, 8), theta, normaliser)
-        gradients.append(agent.update(learner, agent.prepare(learner, normaliser, trajectory), 0).policy.gradient.numpy())
+        gradients.append(agent.learn_policy(learner, agent.prepare(learner, normaliser, trajectory), 0)[0].gradient.numpy())
         returns.append(episodes.returns.mean())
     sampler.close()
     exact = [tf.Variable(x, dtype=tf.float64) for x in (-0.4, 0.3, np.exp(-0.5))]

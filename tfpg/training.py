@@ -79,28 +79,22 @@ def _warm_up(config: Config, agent: Agent, sampler: Sampler, length: int) -> Run
 
 
 def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int, state: RunState) -> Iteration:
-    clock = Clock()
-    learner, normaliser, accumulators = state.learner, state.normaliser, state.accumulators
+    clock, learner, normaliser = Clock(), state.learner, state.normaliser
     try:
         if not config.rollout.carry_over:
             sampler.reset_all()
-            accumulators = tf.zeros_like(accumulators)
+            state = state._replace(accumulators=tf.zeros_like(state.accumulators))
         trajectory, episodes = sampler.collect(agent.act, length, agent.noise(k, length), learner.theta, normaliser)
     except RunError as error:
         raise type(error)(f"iteration {k}: {error}") from error
     clock.lap("rollout")
     batch = agent.prepare(learner, normaliser, trajectory)
     clock.lap("advantages")
-    update = agent.update(learner, batch, k)
+    update, drift, merged, accumulators = agent.learn(state, trajectory, batch, clock)
     _refuse_non_finite(k, batch, update)
-    clock.lap("update")
-    looking = agent.look_at_epochs(learner, update, batch)
-    merged, accumulators = agent.observe(normaliser, accumulators, trajectory)
     steps, env_steps = (k + 1) * config.rollout.num_steps, state.env_steps + config.rollout.num_steps
     after = RunState(k + 1, env_steps, update.learner, merged, accumulators, sampler.state())
-    clock.lap("statistics")
-    update, drift = agent.measure(learner, update, batch, merged, trajectory, looking)
-    clock.lap("trust_region")
+    clock.lap("update")
     return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, drift, clock.seconds, after)
 
 

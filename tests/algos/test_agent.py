@@ -1,12 +1,15 @@
 """Do two programs beside each other learn what they learn one after the other, and is no error lost?"""
 
 import dataclasses
+import functools
+import time
 
 import numpy as np
 import pytest
 
 from tests.test_training import same, small
 from tfpg.algos.agent import Agent
+from tfpg.clock import Clock
 from tfpg.config import Ppo, Trpo
 from tfpg.envs.make import describe
 from tfpg.training import Training
@@ -30,20 +33,28 @@ def test_the_update_is_that_of_its_halves_one_after_the_other(trained):
           last.update.values_after))
 
 
-@pytest.mark.parametrize("half", ["learn_value", "learn_policy"])
-def test_an_error_of_either_half_ends_the_update_after_the_other(trained, half, monkeypatch):
+@pytest.mark.parametrize("broken", ["learn_value", "learn_policy", "observe", "_measure"])
+def test_an_error_of_any_part_ends_the_update_with_nothing_left_under_way(trained, broken, monkeypatch):
     agent, last = trained
-    other, ended = {"learn_value": "learn_policy", "learn_policy": "learn_value"}[half], []
-    real = getattr(agent, other)
+    under_way, real = set(), {name: getattr(agent, name) for name in ("learn_value", "learn_policy", "observe", "_measure", "_look")}
 
-    def broken(*_):
-        raise ArithmeticError(half)
+    def entered(name, *given):
+        under_way.add(name)
+        time.sleep(0.05)
+        if name == broken:
+            under_way.remove(name)
+            raise ArithmeticError(broken)
+        try:
+            return real[name](*given)
+        finally:
+            under_way.remove(name)
 
-    monkeypatch.setattr(agent, half, broken)
-    monkeypatch.setattr(agent, other, lambda *given: (real(*given), ended.append(None))[0])
-    with pytest.raises(ArithmeticError, match=half):
-        agent.update(last.before, last.batch, last.index)
-    assert len(ended) == 1
+    for name in real:
+        monkeypatch.setattr(agent, name, functools.partial(entered, name))
+    state = last.state._replace(iteration=last.index, learner=last.before, normaliser=last.normaliser)
+    with pytest.raises(ArithmeticError, match=broken):
+        agent.learn(state, last.trajectory, last.batch, Clock())
+    assert not under_way
 
 
 def test_the_last_of_ppos_epochs_is_the_update_and_trpo_has_none(trained):
@@ -56,7 +67,7 @@ def test_the_last_of_ppos_epochs_is_the_update_and_trpo_has_none(trained):
         np.testing.assert_allclose(getattr(last.update.epochs, name)[-1], getattr(last.update.after, name), rtol=1e-4)
 
 
-def test_an_error_while_epochs_are_looked_at_comes_out_of_measure(monkeypatch):
+def test_an_error_while_epochs_are_looked_at_comes_out_of_the_iteration(monkeypatch):
     config = dataclasses.replace(small(), algorithm=Ppo(epochs=1, minibatches=2))
     agent = Agent(config, describe(config.env, config.env_args, config.rollout.engine))
 

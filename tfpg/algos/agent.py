@@ -5,29 +5,38 @@ function of tensors; nothing is kept between calls."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfpg import seeds
 from tfpg.algos import batches, distances, steps
+from tfpg.algos.beside import Beside
 from tfpg.algos.critic import shared_value_update, value_update
 from tfpg.algos.networks import networks
 from tfpg.algos.ppo import look_at_epochs
 from tfpg.algos.schedule import schedule
+from tfpg.clock import Clock
 from tfpg.config import Config
 from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy
-from tfpg.types import Batch, Drift, Epochs, Learner, Normaliser, PpoUpdate, Tensor, Trajectory, Update, ValueUpdate
+from tfpg.types import Batch, Drift, Learner, Normaliser, PpoUpdate, RunState, Tensor, Trajectory, Update, ValueUpdate
 
-Looking = concurrent.futures.Future[Epochs] | None
+
+class Learnt(NamedTuple):
+    """What one iteration's learning leaves."""
+
+    update: Update
+    drift: Drift  # of π_θ(k+1), from this iteration's normaliser to the next
+    normaliser: Normaliser  # with the batch merged in
+    accumulators: Tensor  # [N] float64
 
 
 class Agent:
-    """The pure functions of one run: act, prepare, update, observe."""
+    """The pure functions of one run: act, prepare, learn, observe."""
 
     def __init__(self, config: Config, task: Task):
         self.config, self.task = config, task
@@ -39,7 +48,7 @@ class Agent:
         # Only here is there enough to do for XLA: it takes seconds to compile and makes the epochs three times faster.
         learning = functools.partial(compiled, jit_compile=config.runtime.xla)
         self._learn_policy, self._learn_value = learning(self._learned_policy), learning(self._learned_value)
-        self._beside = concurrent.futures.ThreadPoolExecutor(1, "value net")
+        self._beside = Beside("beside the policy")
         self._measure, self._look = compiled(self._measured), learning(self._looked)
 
     def initial(self) -> Learner:
@@ -65,24 +74,35 @@ class Agent:
         """The batch as the learner sees it: normalised, with advantages and value targets."""
         return self._prepare(learner.phi, normaliser, trajectory)
 
-    def update(self, learner: Learner, batch: Batch, k: int) -> Update:
-        """Iteration k's learning: the value net and the policy, on advantages already fixed.
+    def learn(self, state: RunState, trajectory: Trajectory, batch: Batch, clock: Clock) -> Learnt:
+        """Iteration k's learning: the value net and the policy on advantages already fixed, then the statistics with the batch
+        merged in, and what the update did to the policy.
 
-        Neither sees the other move, so each is a program of its own, and they run beside each other: on one processor more
-        learning takes as long as the longer of the two. With shared weights V moves with π instead."""
-        if self.shared:
+        Neither π nor V sees the other move, so each is a program of its own, and V's runs beside π's and what follows it; with
+        shared weights V moves with π instead. What is looked at is of programs of its own too, so it cannot change a bit of
+        what is learnt. Args: state: of iteration k. clock: gets laps."""
+        k, learner, normaliser, beside = state.iteration, state.learner, state.normaliser, self._beside
+        try:
+            valued = None if self.shared else beside.begin(self.learn_value, learner, batch, k)
+            observed = beside.begin(self.observe, normaliser, state.accumulators, trajectory)
             policy, entropies, std, value, values = self.learn_policy(learner, batch, k)
-        else:
-            valued = self._beside.submit(self.learn_value, learner, batch, k)
-            try:
-                policy, entropies, std, *_ = self.learn_policy(learner, batch, k)
-            finally:
-                concurrent.futures.wait([valued])  # what breaks the one off must not leave the other to be waited for at the exit
-            value, values = valued.result()
+            clock.lap("update")
+            merged, accumulators = observed.result()
+            clock.lap("statistics")
+            measured = beside.begin(self._measure, learner.theta, policy.theta, batch, merged.observation, trajectory.obs)
+            epochs = self._look(learner.theta, policy.thetas, batch) if isinstance(policy, PpoUpdate) else None
+            after, drift = measured.result()
+            clock.lap("trust_region")
+            if valued is not None:
+                value, values = valued.result()
+            clock.lap("update")
+        finally:
+            beside.leave()
         slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
-        return Update(
-            learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value, after=None, epochs=None,
+        update = Update(
+            learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value, after=after, epochs=epochs,
             entropy=entropies, std=std, values_after=values, schedule=schedule(self.config, k))
+        return Learnt(update, drift, merged, accumulators)
 
     def learn_policy(self, learner: Learner, batch: Batch, k: int) -> tuple:
         """Iteration k's half of the update that moves π: its record, H and mean std of π_θk, and with shared weights the value
@@ -97,20 +117,6 @@ class Agent:
             self, normaliser: Normaliser, accumulators: Tensor, trajectory: Trajectory) -> tuple[Normaliser, Tensor]:
         """The statistics with a batch merged in, and the discounted accumulators [N] at its end."""
         return self._observe(normaliser, accumulators, trajectory)
-
-    def look_at_epochs(self, learner: Learner, update: Update, batch: Batch) -> Looking:
-        """Begins to look at PPO's policy after each epoch, beside what follows; for `measure`. Nothing for TRPO."""
-        if not isinstance(update.policy, PpoUpdate):
-            return None
-        return self._beside.submit(self._look, learner.theta, update.policy.thetas, batch)
-
-    def measure(self, learner: Learner, update: Update, batch: Batch, merged: Normaliser, trajectory: Trajectory,
-                looking: Looking) -> tuple[Update, Drift]:
-        """The update with how far it moved the policy, and how far the merged statistics will.
-
-        Programs of their own: what is looked at cannot change a bit of what is learnt. Args: looking: of `look_at_epochs`."""
-        after, drift = self._measure(learner.theta, update.learner.theta, batch, merged.observation, trajectory.obs)
-        return update._replace(after=after, epochs=looking and looking.result()), drift
 
     @property
     def traces(self) -> int:

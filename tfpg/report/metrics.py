@@ -139,12 +139,13 @@ def _algorithm(update: Update) -> dict[str, float]:
         names = ("cg_residual", "accepted_fraction", "backtracks", "expected_gain", "actual_gain", "predicted_kl",
                  "fisher_kl", "rejected_kl", "curvature_ok")
         return {f"trpo/{name}": float(getattr(update.policy, name)) for name in names}
-    curves = update.epochs
-    found = {"ppo/surrogate": float(curves.surrogate[-1]), "ppo/clip_fraction": float(curves.clip_fraction[-1])}
-    epochs = len(curves.mean_kl)
+    # As arrays first: each index into a tensor is an operation of TensorFlow's.
+    curves = {name: np.asarray(curve) for name, curve in update.epochs._asdict().items()}
+    found = {f"ppo/{name}": float(curves[name][-1]) for name in ("surrogate", "clip_fraction")}
+    epochs = len(curves["mean_kl"])
     for epoch in sorted({1, epochs // 2} - {0, epochs}):  # the last is trust_region/train; all are in metrics.jsonl
         for name in ("mean_kl", "max_ratio", "clip_fraction"):
-            found[f"ppo/epoch_{epoch:02d}/{name}"] = float(getattr(curves, name)[epoch - 1])
+            found[f"ppo/epoch_{epoch:02d}/{name}"] = float(curves[name][epoch - 1])
     return found
 
 

@@ -1,0 +1,46 @@
+"""What can a second processor do meanwhile? Work in the order in which it was begun, and whoever needs it first does it.
+
+    work = beside.begin(function, …)      the helper takes it up when it is free
+    …
+    work.result()                         nobody has: then it is done here, now"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable
+from typing import Any
+
+
+class Work:
+    """What was begun. Its result does not depend on who does it."""
+
+    def __init__(self, future: concurrent.futures.Future, function: Callable, arguments: tuple):
+        self._future, self._function, self._arguments = future, function, arguments
+
+    def result(self) -> Any:
+        """What the function returns or raises."""
+        if self._future.cancel():
+            return self._function(*self._arguments)
+        return self._future.result()
+
+
+class Beside:
+    """A thread that helps the one that has it. TensorFlow's programs run in it for themselves, outside Python's lock."""
+
+    def __init__(self, name: str):
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, name)
+        self._begun: list[Work] = []
+
+    def begin(self, function: Callable, *arguments: Any) -> Work:
+        """Begins function(*arguments), for the helper or for who asks for the result."""
+        work = Work(self._pool.submit(function, *arguments), function, arguments)
+        self._begun.append(work)
+        return work
+
+    def leave(self) -> None:
+        """Takes back what nobody has taken up, and waits for what is under way: an error must not leave it to be waited for at
+        the exit."""
+        begun, self._begun = [work._future for work in self._begun], []
+        for future in begun:
+            future.cancel()
+        concurrent.futures.wait(begun)
