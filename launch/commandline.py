@@ -135,7 +135,7 @@ def run(body: Body, argv: list[str] | None = None, *, program: str, about: str, 
         if any(argument in _HELP for argument in arguments[1:]):
             say(help_text(values, program, about))
             return None
-        return _parsed(values, [program, *arguments[1:]])
+        return parsed(values, [program, *arguments[1:]])
 
     def main(values: flags.FlagValues | None) -> int:
         return 0 if values is None else body(values) or 0
@@ -145,7 +145,8 @@ def run(body: Body, argv: list[str] | None = None, *, program: str, about: str, 
     return _guarded(program, lambda: main(parse([program, *argv])))
 
 
-def _parsed(values: flags.FlagValues, argv: list[str]) -> flags.FlagValues:
+def parsed(values: flags.FlagValues, argv: list[str]) -> flags.FlagValues:
+    """A command line by the flags of a launcher. Args: argv: program and arguments. Errors: UserError in one sentence."""
     try:
         left_over = values(argv)[1:]
     except flags.UnrecognizedFlagError as error:

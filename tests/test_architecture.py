@@ -11,15 +11,15 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Modules directly in tfpg stand alone; packages are named once. Whoever adds one says here on which floor it lives.
 FLOORS = {
-    "types": 0, "config": 0, "settings": 0, "seeds": 0, "errors": 0, "clock": 0, "storage": 0, "sums": 0,
+    "types": 0, "config": 0, "settings": 0, "seeds": 0, "errors": 0, "clock": 0, "storage": 0, "sums": 0, "lock": 0, "study": 0,
     "numerics": 1,
     "models": 2, "envs": 2, "objectives": 2,
     "algos": 3,
     "training": 4, "snapshot": 4, "checkpoint": 4, "run_directory": 4, "runtime": 4,
     "diagnostics": 5,
-    "report": 6, "benchmark": 6,
+    "report": 6, "benchmark": 6, "studies": 6,
 }
-LIGHT = ("tfpg", "tfpg.config", "tfpg.settings", "tfpg.seeds", "tfpg.errors", "tfpg.types")
+LIGHT = ("tfpg", "tfpg.config", "tfpg.settings", "tfpg.seeds", "tfpg.errors", "tfpg.types", "tfpg.study")
 HEAVY = {"tensorflow", "keras", "tf_keras", "tensorflow_probability", "gymnasium", "envpool", "matplotlib", "xarray"}
 SOURCES = [path for folder in ("tfpg", "launch", "configs") for path in sorted((ROOT / folder).rglob("*.py"))]
 

@@ -11,14 +11,12 @@ Reading needs no lock: RunDirectory(path). Training holds it: RunDirectory.open(
 from __future__ import annotations
 
 import datetime
-import fcntl
 import functools
 import importlib.metadata
 import os
 import platform
 import re
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -26,8 +24,8 @@ from typing import Any, Self
 from tfpg import settings, storage
 from tfpg.config import Config
 from tfpg.errors import UserError
+from tfpg.lock import Lock
 
-PATIENCE = 1.0  # s that a lock is waited for
 PACKAGES = (
     "tfpg", "tensorflow", "keras", "tensorflow-probability", "envpool", "gymnasium", "mujoco", "numpy")
 
@@ -43,7 +41,7 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(os.path.abspath(Path(path).expanduser()))
         self.continued = False  # whether `open` found a run already begun
-        self._lock: int | None = None  # file descriptor of the lock that is held
+        self._lock = Lock(self.path, "is training in")
 
     @classmethod
     def open(cls, path: str | os.PathLike, config: Config, command: Sequence[str]) -> RunDirectory:
@@ -56,7 +54,7 @@ class RunDirectory:
         run._refuse_foreign()
         # Before the lock is held: a program started by us shares it until it runs, and outlives us if we are killed then.
         record = _record(config, command)
-        run._hold()
+        run._lock.hold()
         try:
             run.continued = run.config_file.exists()
             if run.continued:
@@ -72,9 +70,7 @@ class RunDirectory:
 
     def close(self) -> None:
         """Gives the lock back."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -167,29 +163,6 @@ class RunDirectory:
         ours = {"lock", storage.MANIFEST}  # all that a kill before config.json can leave
         if "config.json" not in names and any(n not in ours and not storage.is_temporary(n) for n in names):
             raise UserError(f"{self.path} is not empty and no run directory: it has no config.json.")
-
-    def _flock(self) -> None:
-        """Takes the lock, which the death of its holder releases: a killed one may take a moment to be gone."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
-
-    def _hold(self) -> None:
-        with storage.user_errors("hold", self.path / "lock"):
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                self._flock()
-            except BlockingIOError:
-                holder = os.read(self._lock, 200).decode(errors="replace").strip()
-                self.close()
-                raise UserError(f"another process{holder and ' ' + holder} is training in {self.path}.") from None
-            os.ftruncate(self._lock, 0)
-            os.write(self._lock, f"(pid {os.getpid()} on {platform.node()})\n".encode())
 
     def _prepare(self) -> None:
         storage.settle(self.path)

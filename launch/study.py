@@ -1,0 +1,99 @@
+"""python -m launch.study STUDY: trains the agents of a study, looks at them, and says what is done, failed and left.
+
+The same command goes on where it was: what is done is not done again, what failed is tried again, and agents that were added are
+added."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from launch import commandline, studyjobs, studyview
+from launch.commandline import say
+from tfpg import storage
+from tfpg.errors import UserError
+from tfpg.lock import Lock
+from tfpg.studies import cluster, local
+from tfpg.studies.jobs import Ledger, Progress
+
+ABOUT = ("Runs a study: every agent's training, then every look at them, as many at once as there are processors. STUDY is the name of "
+         "one of ours ({known}) or the path of a Python file, which is run. The same command goes on with what is left; agents added "
+         "to the file later are added.")
+
+
+def define(values: flags.FlagValues) -> None:
+    """The launcher's flags."""
+    flags.DEFINE_string("study", None, "the study, as the word after launch.study", flag_values=values)
+    flags.DEFINE_string("output", None, "directory of the study; default studies/<its name>", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "only lists the jobs, with their pairs, hours and disk, about", flag_values=values)
+    flags.DEFINE_enum("executor", "local", ["local", "ray"], "local: processes on this machine; ray: the machines of a Ray cluster that "
+                      "share the study's directory", flag_values=values)
+    commandline.define_whole("slots", None, "local: jobs at once; default one for each processor", values=values)
+    flags.DEFINE_string("address", None, "ray: host:port of the cluster, or auto; unless given one is begun on this machine",
+                        flag_values=values)
+    flags.DEFINE_float("processors", float(studyjobs.THREADS), "ray: that each job is given", lower_bound=0.1, flag_values=values)
+    flags.DEFINE_float("gigabytes", 2.0, "ray: of memory that each job is given", lower_bound=0.1, flag_values=values)
+    commandline.define_whole("attempts", 2, "of each job, before it counts as failed", values=values)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; in process where `argv` is given. Returns the exit code."""
+    about = ABOUT.format(known=", ".join(studyjobs.known()))
+    if argv is not None:
+        return commandline.run(body, _named(argv), program="launch.study", about=about, define=define)
+    sys.argv[1:] = _named(sys.argv[1:])
+    return commandline.run(body, program="launch.study", about=about, define=define)
+
+
+def body(values: flags.FlagValues) -> int:
+    """All that can be refused first; then the jobs. Returns the exit code: 1 where a job failed."""
+    if not values["study"].value:
+        raise UserError(f"which study? python -m launch.study NAME, of {', '.join(studyjobs.known())}, or the path of a file.")
+    named = studyjobs.load(values["study"].value)
+    agents = studyjobs.agents(named.groups)
+    jobs = studyjobs.jobs(agents)
+    directory = Path(os.path.abspath(Path(values["output"].value or Path("studies") / named.name).expanduser()))
+    _check_executor(values)
+    slots = values["slots"].value or os.cpu_count() or 1
+    ledger = Ledger(directory)
+    endings = {job.name: ending for job in jobs if (ending := ledger.ending(job)) is not None}
+    progress = Progress(jobs, endings)
+    say(studyview.opening(named, agents, progress, directory, slots))
+    if values["dry_run"].value:
+        say(studyview.plan(progress, slots))
+        return 0
+    storage.make_directory(directory)
+    with Lock(directory, "runs the study in"), studyview.View(progress, slots, sys.stdout) as view:
+        common = {"attempts": values["attempts"].value, "tell": view.tell, "tick": view.tick}
+        if values["executor"].value == "ray":
+            cluster.run(progress, ledger, address=values["address"].value, processors=values["processors"].value,
+                        gigabytes=values["gigabytes"].value, **common)
+        else:
+            local.run(progress, ledger, slots=slots, **common)
+    say(studyview.closing(progress, ledger))
+    return 1 if progress.failed else 0
+
+
+def _check_executor(values: flags.FlagValues) -> None:
+    """Errors: UserError for a flag of the executor that was not chosen."""
+    theirs = {"local": ("slots",), "ray": ("address", "processors", "gigabytes")}
+    chosen = values["executor"].value
+    for executor, names in theirs.items():
+        for name in names:
+            if executor != chosen and values[name].present:
+                raise UserError(f"{name} has no effect with executor={chosen}: it belongs to executor={executor}.")
+
+
+def _named(arguments: list[str]) -> list[str]:
+    """The study's name as a flag: it may stand alone, before or after the flags."""
+    alone = [place for place, argument in enumerate(arguments) if not argument.startswith("-")]
+    if len(alone) != 1:
+        return arguments
+    return [*arguments[:alone[0]], f"--study={arguments[alone[0]]}", *arguments[alone[0] + 1:]]
+
+
+if __name__ == "__main__":
+    main()

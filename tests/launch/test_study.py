@@ -1,0 +1,97 @@
+"""launch.study end to end: a study runs, goes on, says what failed, and costs nothing when it is done."""
+
+import json
+import os
+import time
+
+import pytest
+
+from launch import study
+from tests.launch.grounds import command
+
+STUDY = '''"""Two agents, two iterations."""
+from tfpg.study import Agents, Look
+
+STUDY = Agents(tasks=["CartPole-v1"], algorithms=["trpo"], seeds={seeds},
+               settings={{"total_steps": 512, "rollout.num_steps": 256, "rollout.num_envs": 8, "value.minibatches": 4, "value.epochs": 2,
+                          "runtime.xla": False}},
+               looks=[Look("evaluate", iterations=[0], seeds=[0], flags={{"episodes": {episodes}}})])
+'''
+
+
+def run(directory, *, seeds="[0]", episodes=8, more=()):
+    file = directory / "mine.py"
+    file.write_text(STUDY.format(seeds=seeds, episodes=episodes))
+    return command(study, str(file), f"--output={directory / 'study'}", *more)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("study")
+    code, out, err = run(directory)
+    assert code == 0, out + err
+    return directory, out
+
+
+def test_a_study_trains_and_looks(done):
+    directory, out = done
+    assert "study mine: Two agents, two iterations." in out
+    assert "2 of 2 jobs are done" in out
+    assert (directory / "study/runs/trpo-CartPole-v1-0/diagnostics/evaluation-000000.nc").exists()
+
+
+def test_asked_again_it_does_nothing_and_is_quick(done):
+    directory, _ = done
+    files = {path: path.stat().st_mtime_ns for path in (directory / "study").rglob("*") if path.is_file() and path.name != "lock"}
+    began = time.monotonic()
+    code, out, _ = run(directory)
+    assert code == 0
+    assert time.monotonic() - began < 20
+    assert "2 jobs, 2 of them done before" in out
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+
+
+def test_a_dry_run_says_what_is_left_and_begins_nothing(done):
+    directory, _ = done
+    code, out, _ = run(directory, seeds="[0, 1]", more=["--dry_run"])
+    assert code == 0
+    assert "left: 1 jobs, about 512 pairs" in out
+    assert not (directory / "study/runs/trpo-CartPole-v1-1").exists()
+
+
+def test_what_fails_is_named_with_its_reason_and_the_exit_code_says_so(tmp_path):
+    occupied = tmp_path / "study/runs/trpo-CartPole-v1-0"
+    occupied.mkdir(parents=True)
+    (occupied / "letters.txt").write_text("not a run")
+    code, out, _ = run(tmp_path)
+    assert code == 1
+    assert "failed: train.trpo-CartPole-v1-0, 1 attempt: launch.train: " in out
+    assert "is not empty and no run directory" in out
+    assert "not begun, for they need what failed: evaluate.trpo-CartPole-v1-0.000000" in out
+    record = json.loads((tmp_path / "study/jobs/train.trpo-CartPole-v1-0.json").read_text())
+    assert (record["state"], record["code"]) == ("failed", 2)
+
+
+def test_a_study_that_another_process_runs_is_refused(tmp_path):
+    import fcntl
+
+    (tmp_path / "study").mkdir()
+    with open(tmp_path / "study/lock", "w") as lock:
+        lock.write(f"(pid {os.getpid()} on here)")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, err = run(tmp_path)
+    assert code == 2
+    assert "runs the study in" in err
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    ([], "which study?"),
+    (["smok"], "did you mean smoke?"),
+    (["smoke", "--slots=0"], "slots"),
+    (["smoke", "hopper"], "stands alone"),
+])
+def test_bad_input_is_one_sentence(arguments, sentence):
+    code, _, err = command(study, *arguments)
+    assert code == 2
+    assert sentence in err

@@ -1,0 +1,148 @@
+"""Is a study file turned into the jobs that it means, and is every mistake named before anything runs?"""
+
+import dataclasses
+
+import pytest
+
+from launch import studycosts, studyjobs
+from tfpg.errors import UserError
+from tfpg.study import Agents, Look
+
+SHORT = {"total_steps": 4 * 2048}
+
+
+def agents(*groups):
+    return studyjobs.agents(groups)
+
+
+def made(*groups):
+    return studyjobs.jobs(agents(*groups))
+
+
+def some(**changed):
+    return Agents(**{"tasks": ["CartPole-v1"], "algorithms": ["ppo", "trpo"], "seeds": [0, 1], "settings": SHORT, **changed})
+
+
+def test_every_agent_has_a_training_and_every_look_its_jobs_after_it():
+    jobs = made(some(looks=[Look("trust_region", seeds=[0]), Look("landscape", iterations=[0, -1], scale="smoke", algorithms=["ppo"])]))
+    assert [job.name for job in jobs] == [
+        "train.ppo-CartPole-v1-0", "train.trpo-CartPole-v1-0",
+        "trust_region.ppo-CartPole-v1-0", "landscape.ppo-CartPole-v1-0.000000", "landscape.ppo-CartPole-v1-0.000003",
+        "trust_region.trpo-CartPole-v1-0",
+        "train.ppo-CartPole-v1-1", "train.trpo-CartPole-v1-1",
+        "landscape.ppo-CartPole-v1-1.000000", "landscape.ppo-CartPole-v1-1.000003"]
+    assert {job.needs for job in jobs if not job.name.startswith("train")} == {
+        (f"train.{preset}-CartPole-v1-{seed}",) for preset, seed in (("ppo", 0), ("ppo", 1), ("trpo", 0))}
+
+
+def test_a_training_keeps_the_policies_that_are_looked_at():
+    training = made(some(looks=[Look("values", iterations=[2, 0]), Look("evaluate", iterations=[-1])]))[0]
+    assert "--snapshots=0,2" in training.arguments  # the last one is kept in any case
+    assert training.product == "runs/ppo-CartPole-v1-0/finished.json"
+
+
+def test_adding_seeds_and_looks_elsewhere_leaves_the_other_jobs_what_they_are():
+    before = {job.name: job.identity for job in made(some(looks=[Look("trust_region")]))}
+    after = {job.name: job.identity for job in made(some(seeds=[0, 1, 2], looks=[Look("trust_region"), Look("evaluate", iterations=[-1])]))}
+    assert before.items() < after.items()
+
+
+def test_a_setting_reaches_the_command_and_the_configuration():
+    agent, *_ = agents(some(settings={**SHORT, "ppo.step_size": 1e-5, "network.hidden": (32, 16), "code_level.value_clip": None},
+                            algorithms=["ppo"]))
+    assert (agent.config.algorithm.step_size, agent.config.network.hidden, agent.config.code_level.value_clip) == (1e-5, (32, 16), None)
+    assert {"--ppo.step_size=1e-05", "--network.hidden=32,16", "--code_level.value_clip=none"} <= set(agent.flags)
+
+
+def test_variants_are_agents_of_their_own():
+    found = agents(some(variants={"": {}, "slow": {"value.step_size": 1e-5}}, algorithms=["ppo"], seeds=[3]))
+    assert [agent.label for agent in found] == ["ppo-CartPole-v1-3", "ppo-CartPole-v1-3-slow"]
+
+
+def test_an_agent_of_two_groups_is_trained_once_and_looked_at_for_both():
+    found = agents(some(looks=[Look("trust_region")]), some(seeds=[1], looks=[Look("evaluate", iterations=[0])]))
+    looks = {agent.label: [look.instrument for look in agent.looks] for agent in found}
+    assert looks["ppo-CartPole-v1-0"] == ["trust_region"]
+    assert looks["ppo-CartPole-v1-1"] == ["trust_region", "evaluate"]
+
+
+def test_seed_after_seed_so_that_a_study_broken_off_is_balanced():
+    seeds = [agent.config.seed for agent in agents(some(seeds=[4, 0, 2]))]
+    assert seeds == [0, 0, 2, 2, 4, 4]
+
+
+@pytest.mark.parametrize(("group", "sentence"), [
+    (lambda: some(algorithms=["ppoo"]), r"there is no preset algo=ppoo: did you mean ppo\?"),
+    (lambda: some(settings={"ppo.step_siz": 1.0}, algorithms=["ppo"]), "there is no setting ppo.step_siz: did you mean ppo.step_size"),
+    (lambda: some(settings={"seed": 3}), "settings name seed, which its tasks, algorithms and seeds say"),
+    (lambda: some(tasks=["CartPole-v7x"]), "there is no task CartPole-v7x"),
+    (lambda: some(looks=[Look("values", iterations=[4])]), "looks at iteration 4 of ppo-CartPole-v1-0, which has iterations 0 to 3"),
+    (lambda: some(looks=[Look("values", iterations=[0], scale="tiny")]), "a look of values has scale=tiny"),
+    (lambda: some(looks=[Look("values", iterations=[0], flags={"repeat": 3})]), r"a look of values: there is no flag --repeat"),
+    (lambda: some(looks=[Look("values", iterations=[0], flags={"output": "x"})]), "sets output, which the study decides"),
+    (lambda: some(looks=[Look("values", iterations=[0]), Look("values", iterations=[0], scale="smoke")]), "twice, with different flags"),
+])
+def test_a_mistake_is_named_before_anything_runs(group, sentence):
+    with pytest.raises(UserError, match=sentence):
+        made(group())
+
+
+def test_two_agents_of_one_name_and_other_settings_are_refused():
+    with pytest.raises(UserError, match=r"would share the run ppo-CartPole-v1-0, with other settings \(total_steps: 8192 → 4096\)"):
+        agents(some(), some(settings={"total_steps": 4096}))
+
+
+@pytest.mark.parametrize("name", ["smoke", "hopper", "paper"])
+def test_our_studies_are_whole(name):
+    named = studyjobs.load(name)
+    found = studyjobs.agents(named.groups)
+    assert named.about
+    assert all(agent.config.runtime.env_threads == 1 for agent in found)
+    if name != "paper":  # thousands of jobs, all made alike
+        studyjobs.jobs(found)
+
+
+def test_the_ablation_is_the_whole_factorial_with_four_step_sizes():
+    _, ablation = studyjobs.load("paper").groups
+    cells = {tuple(settings[name] for name in ("code_level.value_clip", "code_level.reward_scaling", "code_level.initialisation",
+                                               "code_level.anneal")) for settings in ablation.variants.values()}
+    assert (len(cells), len(ablation.variants)) == (16, 64)
+    assert {agent.config.algorithm.step_size for agent in agents(dataclasses.replace(ablation, seeds=(0,)))} == {1e-5, 8e-5, 1.5e-4, 2.2e-4}
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    ("", r"STUDY must be Agents\(…\) or a tuple of them, not NoneType"),
+    ("STUDY = 1 / 0", "raised ZeroDivisionError: division by zero"),
+    ("from tfpg.study import Look\nLook('x')", "there is no instrument x"),
+    ("STUDY = (", "raised SyntaxError"),
+])
+def test_a_broken_study_file_is_one_sentence(tmp_path, content, sentence):
+    file = tmp_path / "mine.py"
+    file.write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        studyjobs.load(str(file))
+
+
+@pytest.mark.parametrize(("named", "sentence"), [
+    ("smok", r"there is no study smok: did you mean smoke\?"),
+    ("nowhere/mine.py", "there is no such file"),
+    ("../ppo", "there is no such file"),
+])
+def test_an_unknown_study_is_one_sentence(named, sentence):
+    with pytest.raises(UserError, match=sentence):
+        studyjobs.load(named)
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (None, "none"), (True, "true"), (3, "3"), (1e-5, "1e-05"), (0.1, "0.1"), ((64, 64), "64,64"), ("returns", "returns"),
+    ({"xml_file": "a.xml"}, '{"xml_file": "a.xml"}')])
+def test_values_are_written_as_flags_take_them(value, text):
+    assert studyjobs.as_text(value) == text
+
+
+def test_a_landscapes_pairs_are_those_of_its_surfaces():
+    budget = studyjobs.scales.of("LANDSCAPES")["smoke"]
+    recomputed = 8_192  # pairs of the second step, once
+    assert studycosts.landscape_pairs(budget, ["return"]) == 2 * 25 * 1_000 + recomputed
+    slices, concentration, updates = 18 * 5 * 1_000 + 3 * 10_000, 25 * 1_000, 8 * (2_048 + 8 * 500)
+    assert studycosts.landscape_pairs(budget, None) == 2 * 25 * 1_000 + 4_096 + slices + concentration + updates + recomputed

@@ -1,0 +1,105 @@
+"""Is a job known by its command, and is it plain at any time what can be begun?"""
+
+import dataclasses
+import json
+
+import pytest
+
+from tfpg.studies.jobs import DONE, FAILED, Ending, Job, Ledger, Progress, final, summed
+
+
+def job(name, *needs, product="product", arguments=("make", "product")):
+    return Job(name, "tests.studies.worker", arguments, needs, product, pairs=10, seconds=2.0, megabytes=1.0)
+
+
+GOOD, BAD = Ending(DONE, 1, 0.5, "here", 0), Ending(FAILED, 2, 0.5, "here", 1, "the motor is hot.")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    (tmp_path / "product").touch()
+    return Ledger(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [GOOD, BAD, Ending(FAILED, 1, 3.0, "here", None, "signal 9 ended it")])
+def test_an_ending_comes_back_as_it_was_written(ledger, ending):
+    ledger.write(job("a"), ending)
+    assert ledger.ending(job("a")) == ending
+
+
+def test_a_job_that_never_ended_has_no_ending(ledger):
+    assert ledger.ending(job("a")) is None
+
+
+def test_the_same_name_with_another_command_is_another_job(ledger):
+    ledger.write(job("a"), GOOD)
+    assert ledger.ending(job("a", arguments=("make", "other"))) is None
+
+
+def test_costs_and_needs_are_no_part_of_a_jobs_identity():
+    assert job("a").identity == dataclasses.replace(job("a", "b"), pairs=99, seconds=1.0).identity
+
+
+def test_a_job_whose_product_is_gone_is_to_be_done_again(ledger):
+    ledger.write(job("a"), GOOD)
+    (ledger.directory / "product").unlink()
+    assert ledger.ending(job("a")) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}", "null"])
+def test_a_damaged_record_is_none(ledger, content):
+    ledger.write(job("a"), GOOD)
+    (ledger.jobs / "a.json").write_text(content)
+    assert ledger.ending(job("a")) is None
+
+
+def test_a_record_names_the_command_that_anybody_can_repeat(ledger):
+    ledger.write(job("a"), BAD)
+    record = json.loads((ledger.jobs / "a.json").read_text())
+    assert record["command"] == ["python", "-m", "tests.studies.worker", "make", "product"]
+    assert record["reason"] == "the motor is hot."
+
+
+def test_jobs_are_begun_in_order_when_their_needs_are_done():
+    progress = Progress([job("a"), job("b", "a"), job("c")], {})
+    order = []
+    while (each := progress.next()) is not None:
+        progress.begun(each)
+        order.append(each.name)
+        if each.name == "c":  # nothing can be begun: b waits for a
+            assert progress.next() is None
+            for name in ("a", "c"):
+                progress.ended(progress.jobs[name], GOOD)
+    assert order == ["a", "c", "b"]
+
+
+def test_what_needs_a_failed_job_is_blocked_and_the_rest_goes_on():
+    progress = Progress([job("a"), job("b", "a"), job("c", "b"), job("d")], {})
+    progress.ended(progress.jobs["a"], BAD)
+    assert [each.name for each in progress.failed] == ["a"]
+    assert [each.name for each in progress.blocked] == ["b", "c"]
+    assert progress.next().name == "d"
+    assert [each.name for each in progress.left] == ["d"]
+
+
+def test_a_failure_of_an_earlier_day_is_tried_again_and_what_is_done_is_not():
+    progress = Progress([job("a"), job("b")], {"a": GOOD, "b": BAD, "of another edition": GOOD})
+    assert progress.next().name == "b"
+    assert progress.found == {"a"}
+
+
+@pytest.mark.parametrize("jobs", [[job("b", "a"), job("a")], [job("b", "nobody")], [job("a", "a")]])
+def test_a_need_must_stand_before(jobs):
+    with pytest.raises(ValueError, match="must stand before"):
+        Progress(jobs, {})
+
+
+def test_costs_add_up():
+    assert summed([job("a"), job("b")]) == (20, 4.0, 2.0)
+
+
+@pytest.mark.parametrize(("ending", "last"), [
+    (GOOD, True), (BAD, False), (dataclasses.replace(BAD, attempts=3), True),
+    (dataclasses.replace(BAD, attempts=1, code=2), True)])
+def test_an_attempt_is_the_last_when_it_worked_was_refused_or_the_number_is_reached(ending, last):
+    assert final(ending, 3) == last

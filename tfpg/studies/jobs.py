@@ -1,0 +1,168 @@
+"""What is one unit of work, and how is it known that it is done? A command with a name, and a record of how it ended.
+
+    jobs/train.ppo-Hopper-v5-0.json      state, attempts, seconds, the command; written when it ended
+    jobs/train.ppo-Hopper-v5-0.log       what it printed, the last attempt last
+
+A job is the same wherever it runs: its command names everything relative to the study's directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tfpg import storage
+from tfpg.errors import UserError
+
+DONE, FAILED = "done", "failed"
+REFUSED = 2  # exit code of a launcher that was given bad input: another attempt would hear the same
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A launcher and its arguments."""
+
+    name: str  # unique in the study, and a file name: train.ppo-Hopper-v5-0, landscape.ppo-Hopper-v5-0.000150
+    module: str  # python -m …
+    arguments: tuple[str, ...]
+    needs: tuple[str, ...]  # names of jobs that must be done before
+    product: str  # file or directory that is there when it is done, relative to the study
+    pairs: int  # that it plays, about
+    seconds: float  # that it takes on one processor, about
+    megabytes: float  # that it leaves on disk, about
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is run with a Python interpreter in the study's directory."""
+        return ("-m", self.module, *self.arguments)
+
+    @property
+    def identity(self) -> str:
+        """What tells it from a job of the same name in another edition of the study: SHA-256 of its command."""
+        return hashlib.sha256(json.dumps(self.command).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """How a job ended."""
+
+    state: str  # DONE or FAILED
+    attempts: int
+    seconds: float  # of the last attempt
+    where: str  # machine and processor
+    code: int | None = None  # exit code; None: a signal ended it
+    reason: str | None = None  # of a failure, one sentence
+
+
+class Ledger:
+    """What is known of the jobs of a study, in its directory; one process at a time writes of a job."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.jobs = directory / "jobs"
+
+    def log(self, job: Job) -> Path:
+        """Where its output goes."""
+        return self.jobs / f"{job.name}.log"
+
+    def ending(self, job: Job) -> Ending | None:
+        """How it ended; None where it has not, or ended as another command of that name, or its product is gone.
+
+        A damaged record counts as none: the job is run again, which goes on with what it left."""
+        try:
+            record = storage.read_json(self._file(job))
+            if record["identity"] != job.identity:
+                return None
+            found = Ending(**{field.name: record[field.name] for field in dataclasses.fields(Ending)})
+        except (UserError, KeyError, TypeError):
+            return None
+        return None if found.state == DONE and not (self.directory / job.product).exists() else found
+
+    def write(self, job: Job, ending: Ending) -> None:
+        """Keeps how it ended. Errors: UserError when the disk refuses."""
+        record = {"name": job.name, "identity": job.identity, "command": ["python", *job.command], **dataclasses.asdict(ending)}
+        storage.make_directory(self.jobs)
+        storage.write_json(self._file(job), record)
+
+    def _file(self, job: Job) -> Path:
+        return self.jobs / f"{job.name}.json"
+
+
+class Progress:
+    """Which jobs are done, running, waiting, failed, or cannot be begun any more. Pure bookkeeping: who runs them tells it."""
+
+    def __init__(self, jobs: Sequence[Job], endings: Mapping[str, Ending]):
+        """Args: jobs: in the order in which they are begun where there is a choice. endings: what is done already."""
+        self.jobs = {job.name: job for job in jobs}
+        self.endings = {name: ending for name, ending in endings.items() if name in self.jobs and ending.state == DONE}
+        self.found = frozenset(self.endings)  # done before
+        self.running: dict[str, Job] = {}
+        _refuse_knots(self.jobs)
+
+    def next(self) -> Job | None:
+        """The first job whose needs are done and that is neither running nor ended."""
+        return next((job for job in self.jobs.values() if self._open(job) and all(self._done(need) for need in job.needs)), None)
+
+    def begun(self, job: Job) -> None:
+        """It runs now, perhaps once more."""
+        self.running[job.name] = job
+
+    def ended(self, job: Job, ending: Ending) -> None:
+        """It ended, for good."""
+        self.running.pop(job.name, None)
+        self.endings[job.name] = ending
+
+    @property
+    def failed(self) -> list[Job]:
+        """Those that failed."""
+        return [self.jobs[name] for name, ending in self.endings.items() if ending.state == FAILED]
+
+    @property
+    def blocked(self) -> list[Job]:
+        """Those that need one that failed, directly or through others."""
+        lost = {job.name for job in self.failed}
+        found: list[Job] = []
+        for job in self.jobs.values():  # needs stand before who needs them
+            if job.name not in lost and any(need in lost for need in job.needs):
+                lost.add(job.name)
+                found.append(job)
+        return found
+
+    @property
+    def done(self) -> list[Job]:
+        """Those that are done."""
+        return [self.jobs[name] for name in self.endings if self._done(name)]
+
+    @property
+    def left(self) -> list[Job]:
+        """Those that have still to be done and can be, running ones included."""
+        blocked = {job.name for job in self.blocked}
+        return [job for name, job in self.jobs.items() if name not in self.endings and name not in blocked]
+
+    def _done(self, name: str) -> bool:
+        return name in self.endings and self.endings[name].state == DONE
+
+    def _open(self, job: Job) -> bool:
+        return job.name not in self.endings and job.name not in self.running
+
+
+def _refuse_knots(jobs: Mapping[str, Job]) -> None:
+    """Errors: ValueError where a job stands before one that it needs, or needs none of these."""
+    seen: set[str] = set()
+    for job in jobs.values():
+        if missing := [need for need in job.needs if need not in seen]:
+            raise ValueError(f"{job.name} needs {', '.join(missing)}, which must stand before it")
+        seen.add(job.name)
+
+
+def final(ending: Ending, attempts: int) -> bool:
+    """Whether that was the last attempt at a job. Args: attempts: that each is given."""
+    return ending.state == DONE or ending.code == REFUSED or ending.attempts >= attempts
+
+
+def summed(jobs: Iterable[Job]) -> tuple[int, float, float]:
+    """Pairs, seconds on one processor and megabytes of several jobs."""
+    jobs = list(jobs)
+    return sum(job.pairs for job in jobs), sum(job.seconds for job in jobs), sum(job.megabytes for job in jobs)

@@ -1,0 +1,92 @@
+"""What is a study? Which agents are trained, and what is looked at in them. A study file holds one:
+
+    from tfpg.study import Agents, Look
+
+    STUDY = Agents(tasks=["Hopper-v5"], algorithms=["trpo", "ppo"], seeds=range(3),
+                   looks=[Look("landscape", iterations=[0, 150], scale="small")])
+
+or a tuple of several Agents. Nothing here imports a heavy library: a study is read before anything is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tfpg.errors import UserError, nearest
+
+# Instruments and whether they look at policies, one iteration each, or at a whole run.
+AT_POLICIES = ("evaluate", "landscape", "gradients", "values")
+AT_RUNS = ("trust_region",)
+INSTRUMENTS = (*AT_POLICIES, *AT_RUNS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """An instrument pointed at agents.
+
+    Errors: UserError for an unknown instrument, policies without iterations, or iterations of what looks at a whole run."""
+
+    instrument: str  # of INSTRUMENTS
+    iterations: tuple[int, ...] = ()  # k of the policies looked at; −1 is the run's last
+    scale: str | None = None  # smoke, small or paper; evaluate has none
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # more flags of its launcher, by name
+    tasks: tuple[str, ...] | None = None  # only agents of these; None: all
+    algorithms: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        for name in ("iterations", "tasks", "algorithms", "seeds"):
+            _frozen(self, name)
+        if self.instrument not in INSTRUMENTS:
+            raise UserError(f"there is no instrument {self.instrument}: {nearest(self.instrument, INSTRUMENTS)}")
+        if self.instrument in AT_POLICIES and not self.iterations:
+            raise UserError(f"{self.instrument} looks at policies: its look needs iterations, for example iterations=[0, 150].")
+        if self.instrument in AT_RUNS and self.iterations:
+            raise UserError(f"{self.instrument} looks at whole runs: its look takes no iterations.")
+        if self.instrument == "evaluate" and self.scale is not None:
+            raise UserError("evaluate has no scale: flags={'episodes': 100} says how many.")
+
+    def at(self, task: str, algorithm: str, seed: int) -> bool:
+        """Whether it is pointed at this agent."""
+        return all(wanted is None or own in wanted
+                   for own, wanted in ((task, self.tasks), (algorithm, self.algorithms), (seed, self.seeds)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Agents:
+    """Tasks × algorithms × variants × seeds, an agent each."""
+
+    tasks: tuple[str, ...]
+    algorithms: tuple[str, ...]  # presets
+    seeds: tuple[int, ...]
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of all of them, by dotted name
+    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=lambda: {"": {}})  # name ↦ settings besides
+    looks: tuple[Look, ...] = ()
+
+    def __post_init__(self):
+        for name in ("tasks", "algorithms", "seeds", "looks"):
+            _frozen(self, name)
+            values = getattr(self, name)
+            if not values and name != "looks":
+                raise UserError(f"a study's Agents have no {name}.")
+            if name != "looks" and len(set(values)) < len(values):
+                raise UserError(f"a study's Agents name one of their {name} twice: {', '.join(map(str, values))}.")
+        if not self.variants:
+            raise UserError("a study's Agents have no variants; leave them away for none besides the presets.")
+
+
+def groups(study: Any) -> tuple[Agents, ...]:
+    """The groups of agents of what a study file calls STUDY. Errors: UserError where it is something else."""
+    found = (study,) if isinstance(study, Agents) else tuple(study) if isinstance(study, Iterable) else ()
+    if not found or not all(isinstance(group, Agents) for group in found):
+        raise UserError(f"STUDY must be Agents(…) or a tuple of them, not {type(study).__name__}.")
+    return found
+
+
+def _frozen(record: Any, name: str) -> None:
+    """Lists and ranges become tuples; a text or number alone, a tuple of one."""
+    value = getattr(record, name)
+    if value is not None:
+        alone = isinstance(value, (str, int, Look))
+        object.__setattr__(record, name, (value,) if alone else tuple(value))
