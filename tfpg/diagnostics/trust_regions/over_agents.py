@@ -12,15 +12,14 @@ import numpy as np
 import scipy.stats
 import xarray as xr
 
-from tfpg.diagnostics.statistics.estimates import Estimate, means, student, unpaired_differences
+from tfpg.diagnostics.statistics.agents import MANY_AGENTS, known_mean, of_agents
+from tfpg.diagnostics.statistics.estimates import Estimate, student, unpaired_differences
 from tfpg.diagnostics.statistics.resampling import CONFIDENCE
 from tfpg.errors import UserError
 
 # What is shown, and the scale its means and intervals are made on: KL and ratio are positive and skewed.
 SCALES = {"mean_return": "linear", "mean_kl": "log", "max_ratio": "log"}
 _UNITS = {"mean_return": "raw reward", "mean_kl": "nats", "delta": "nats"}
-# From so many agents on the bootstrap; with 3 its interval covers 72 %, with 5 85 %: fewer take Student's t.
-MANY_AGENTS = 20
 _FREE = ("seed", "total_steps", "patience", "runtime")  # settings, or sections, in which agents of one group may differ
 _SCHEDULES = ("code_level.anneal", "trpo.delta_final")  # where one is on, total_steps sets the pace of every update
 _PROVENANCE = ("run", "task", "preset", "run_seed", "settings", "reference_delta", "heldout_every", "heldout_live", "algorithm")
@@ -89,7 +88,7 @@ def over_seeds(datasets: Sequence[xr.Dataset], *, window: int = 1) -> xr.Dataset
             columns.setdefault(f"{name}_agents", []).append(np.concatenate([own, absent]))
         for name in ("env_steps", "delta", "ratio_high"):
             values = [agent[name].values if name in agent else np.full(len(iterations), np.nan) for agent in aligned]
-            columns.setdefault(name, []).append(_nanmean(np.stack(values)))
+            columns.setdefault(name, []).append(known_mean(np.stack(values)))
     dims = {1: ("group", "iteration"), 2: ("group", "iteration", "pool"), 3: ("group", "agent", "iteration", "pool")}
     made = xr.Dataset({name: (dims[np.ndim(values[0])], np.stack(values), {"units": _unit(name)})
                        for name, values in columns.items()},
@@ -98,8 +97,9 @@ def over_seeds(datasets: Sequence[xr.Dataset], *, window: int = 1) -> xr.Dataset
                        "agents": ("group", [len(agents) for agents in grouped.values()]),
                        "reference_delta": ("group", [float(a[0].attrs["reference_delta"]) for a in grouped.values()],
                                            {"units": "nats"})})
-    return made.assign_attrs(window=window, intervals="95 %, of agents: Student's t below 20, BCa bootstrap from 20 on; of KL and "
-                             "ratio on the log scale", unmoved=sum(int((d["mean_kl"].sel(pool="train") <= 0).sum()) for d in datasets),
+    return made.assign_attrs(window=window, intervals=f"95 %, of agents: Student's t below {MANY_AGENTS}, BCa bootstrap from "
+                             f"{MANY_AGENTS} on; of KL and ratio on the log scale",
+                             unmoved=sum(int((d["mean_kl"].sel(pool="train") <= 0).sum()) for d in datasets),
                              infinite=sum(int(np.isposinf(d["max_ratio"]).sum()) for d in datasets), **_provenance(datasets))
 
 
@@ -157,22 +157,7 @@ def running(values: np.ndarray, window: int) -> np.ndarray:
     past = np.stack([np.concatenate([np.full((back, *values.shape[1:]), np.nan), values[:len(values) - back]])
                      for back in range(min(window, len(values)))])
     followed = np.flip(np.logical_or.accumulate(np.isfinite(np.flip(values, 0)), 0), 0)
-    return np.where(followed, _nanmean(past), np.nan)
-
-
-def of_agents(values: np.ndarray) -> Estimate:
-    """Mean over the agents that have a value. Args: values: [agents, …]. Returns: Estimate […], count agents."""
-    count = np.isfinite(values).sum(0)
-    mean = _nanmean(values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        squares = np.nansum((values - mean) ** 2, 0)
-        stderr = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
-    found = student(mean, stderr, count - 1, count)
-    if len(values) >= MANY_AGENTS:
-        whole = count == len(values)
-        boot = means(np.moveaxis(values, 0, -1))
-        found = found._replace(low=np.where(whole, boot.low, found.low), high=np.where(whole, boot.high, found.high))
-    return found
+    return np.where(followed, known_mean(past), np.nan)
 
 
 def share(datasets: Sequence[xr.Dataset], pool: str, bound: Sequence[float | np.ndarray]) -> Share:
@@ -222,9 +207,4 @@ def factor(datasets: Sequence[xr.Dataset], others: Sequence[xr.Dataset], name: s
 def _mean_log(dataset: xr.Dataset, name: str, pool: str, window: tuple[int, int]) -> float:
     inside = (dataset["iteration"].values >= window[0]) & (dataset["iteration"].values < window[1])
     logs = _logs(dataset[name].sel(pool=pool).values[inside])
-    return float(_nanmean(logs[np.isfinite(logs)])) if np.isfinite(logs).any() else np.nan
-
-
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    count = np.isfinite(values).sum(0)
-    return np.where(count > 0, np.nansum(values, 0) / np.maximum(count, 1), np.nan)
+    return float(known_mean(logs[np.isfinite(logs)])) if np.isfinite(logs).any() else np.nan
