@@ -49,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 def body(values: flags.FlagValues) -> int:
     """The table, or the scaling; as text or as JSON."""
     began, before = time.monotonic(), machine.facts()  # its load is not yet ours
+    _check_scaling(values)
     groups, configs = _groups(values["only"].value), _configs(values["env"].value)
     try:
         if values["scaling"].value:
@@ -105,6 +106,13 @@ def _settings(configs: dict[str, Config], plan: Plan, facts: dict[str, Any]) -> 
         "seconds": plan.seconds, "groups": list(plan.groups), "peers": "peers" in plan.groups and not peers.absent(),
         "episodes": f"{', '.join(episodes)} episode{'s' if episodes != ['1'] else ''}" if episodes else "",
         "configurations": {"ppo": settings.to_dict(ppo), "trpo": settings.to_dict(trpo)}}
+
+
+def _check_scaling(values: flags.FlagValues) -> None:
+    """Errors: UserError for a flag of the table's, which --scaling would pass over."""
+    for name in ("only", "minutes", "memory_steps"):
+        if values["scaling"].value and values[name].present:
+            raise UserError(f"{name} has no effect with --scaling, which makes no table.")
 
 
 def _groups(given: list[str]) -> tuple[str, ...]:

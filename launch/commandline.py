@@ -120,12 +120,12 @@ class _Text(flags.ArgumentParser):
 # Running
 
 
-def run(body: Body, argv: list[str] | None = None, *, program: str, about: str, define: Define) -> int:
+def run(body: Body, argv: list[str] | None = None, *, program: str, about: str, define: Define, word: str | None = None) -> int:
     """Parses the command line, runs `body(flags)` and turns what goes wrong into one sentence and an exit code.
 
     Args: argv: the arguments without the program's name, in process (for tests); None takes the real command line
     through absl.app.run and ends the process. program: "launch.train". about: what it does, for --help.
-    define: adds the launcher's flags to its own FlagValues, which begin empty at each call.
+    define: adds the launcher's flags to its own FlagValues, which begin empty at each call. word: a flag whose value may stand alone.
     Returns: the exit code."""
 
     def parse(arguments: list[str]) -> flags.FlagValues | None:
@@ -135,7 +135,7 @@ def run(body: Body, argv: list[str] | None = None, *, program: str, about: str, 
         if any(argument in _HELP for argument in arguments[1:]):
             say(help_text(values, program, about))
             return None
-        return parsed(values, [program, *arguments[1:]])
+        return parsed(values, [program, *arguments[1:]], word)
 
     def main(values: flags.FlagValues | None) -> int:
         return 0 if values is None else body(values) or 0
@@ -145,8 +145,8 @@ def run(body: Body, argv: list[str] | None = None, *, program: str, about: str, 
     return _guarded(program, lambda: main(parse([program, *argv])))
 
 
-def parsed(values: flags.FlagValues, argv: list[str]) -> flags.FlagValues:
-    """A command line by the flags of a launcher. Args: argv: program and arguments. Errors: UserError in one sentence."""
+def parsed(values: flags.FlagValues, argv: list[str], word: str | None = None) -> flags.FlagValues:
+    """A command line by the flags of a launcher. Args: argv: program and arguments. word: as of `run`. Errors: UserError in one sentence."""
     try:
         left_over = values(argv)[1:]
     except flags.UnrecognizedFlagError as error:
@@ -155,6 +155,8 @@ def parsed(values: flags.FlagValues, argv: list[str]) -> flags.FlagValues:
     except flags.Error as error:
         message = str(error)
         raise UserError(f"{message[:1].lower()}{message[1:].rstrip('.')}.") from None
+    if word is not None and left_over and not values[word].present:
+        values[word].parse(left_over.pop(0))
     if left_over:
         raise UserError(f"the argument {left_over[0]!r} stands alone: every setting is a flag, --name=value.")
     return values

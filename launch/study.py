@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -17,7 +18,7 @@ from tfpg import storage
 from tfpg.errors import UserError
 from tfpg.lock import Lock
 from tfpg.studies import cluster, local
-from tfpg.studies.jobs import Ledger, Progress
+from tfpg.studies.jobs import Job, Ledger, Progress
 
 ABOUT = ("Runs a study: every agent's training, then every look at them, as many at once as there are processors. STUDY is the name of "
          "one of ours ({known}) or the path of a Python file, which is run. The same command goes on with what is left; agents added "
@@ -26,7 +27,7 @@ ABOUT = ("Runs a study: every agent's training, then every look at them, as many
 
 def define(values: flags.FlagValues) -> None:
     """The launcher's flags."""
-    flags.DEFINE_string("study", None, "the study, as the word after launch.study", flag_values=values)
+    flags.DEFINE_string("study", None, "the study; its name may also stand alone", flag_values=values)
     flags.DEFINE_string("output", None, "directory of the study; default studies/<its name>", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "only lists the jobs, with their pairs, hours and disk, about", flag_values=values)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "local: processes on this machine; ray: the machines of a Ray cluster that "
@@ -42,39 +43,44 @@ def define(values: flags.FlagValues) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The command; in process where `argv` is given. Returns the exit code."""
     about = ABOUT.format(known=", ".join(studyjobs.known()))
-    if argv is not None:
-        return commandline.run(body, _named(argv), program="launch.study", about=about, define=define)
-    sys.argv[1:] = _named(sys.argv[1:])
-    return commandline.run(body, program="launch.study", about=about, define=define)
+    return commandline.run(body, argv, program="launch.study", about=about, define=define, word="study")
 
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused first; then the jobs. Returns the exit code: 1 where a job failed."""
     if not values["study"].value:
         raise UserError(f"which study? python -m launch.study NAME, of {', '.join(studyjobs.known())}, or the path of a file.")
+    _check_executor(values)
     named = studyjobs.load(values["study"].value)
     agents = studyjobs.agents(named.groups)
     jobs = studyjobs.jobs(agents)
     directory = Path(os.path.abspath(Path(values["output"].value or Path("studies") / named.name).expanduser()))
-    _check_executor(values)
-    slots = values["slots"].value or os.cpu_count() or 1
+    studyjobs.refuse_unkept(agents, directory)
     ledger = Ledger(directory)
-    endings = {job.name: ending for job in jobs if (ending := ledger.ending(job)) is not None}
-    progress = Progress(jobs, endings)
-    say(studyview.opening(named, agents, progress, directory, slots))
+    slots = values["slots"].value or len(os.sched_getaffinity(0))
+    where = "ray" if values["executor"].value == "ray" else slots
     if values["dry_run"].value:
-        say(studyview.plan(progress, slots))
+        progress = _progress(jobs, ledger)
+        say(studyview.opening(named, agents, progress, directory, where))
+        say(studyview.plan(progress, where))
         return 0
     storage.make_directory(directory)
-    with Lock(directory, "runs the study in"), studyview.View(progress, slots, sys.stdout) as view:
-        common = {"attempts": values["attempts"].value, "tell": view.tell, "tick": view.tick}
-        if values["executor"].value == "ray":
-            cluster.run(progress, ledger, address=values["address"].value, processors=values["processors"].value,
-                        gigabytes=values["gigabytes"].value, **common)
-        else:
-            local.run(progress, ledger, slots=slots, **common)
+    with Lock(directory, "runs the study in"):
+        progress = _progress(jobs, ledger)  # now nobody else adds to it
+        say(studyview.opening(named, agents, progress, directory, where))
+        with studyview.View(progress, sys.stdout) as view:
+            common = {"attempts": values["attempts"].value, "tell": view.tell, "tick": view.tick}
+            if where == "ray":
+                cluster.run(progress, ledger, address=values["address"].value, processors=values["processors"].value,
+                            gigabytes=values["gigabytes"].value, **common)
+            else:
+                local.run(progress, ledger, slots=slots, **common)
     say(studyview.closing(progress, ledger))
     return 1 if progress.failed else 0
+
+
+def _progress(jobs: Sequence[Job], ledger: Ledger) -> Progress:
+    return Progress(jobs, {job.name: ending for job in jobs if (ending := ledger.ending(job)) is not None})
 
 
 def _check_executor(values: flags.FlagValues) -> None:
@@ -85,14 +91,6 @@ def _check_executor(values: flags.FlagValues) -> None:
         for name in names:
             if executor != chosen and values[name].present:
                 raise UserError(f"{name} has no effect with executor={chosen}: it belongs to executor={executor}.")
-
-
-def _named(arguments: list[str]) -> list[str]:
-    """The study's name as a flag: it may stand alone, before or after the flags."""
-    alone = [place for place, argument in enumerate(arguments) if not argument.startswith("-")]
-    if len(alone) != 1:
-        return arguments
-    return [*arguments[:alone[0]], f"--study={arguments[alone[0]]}", *arguments[alone[0] + 1:]]
 
 
 if __name__ == "__main__":

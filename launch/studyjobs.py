@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import importlib.util
@@ -107,8 +108,11 @@ def jobs(each: Sequence[Agent]) -> list[Job]:
     found: list[Job] = []
     for _, some in itertools.groupby(each, key=lambda agent: agent.config.seed):
         some = list(some)
-        found += [_training(agent, tasks[_task(agent)]) for agent in some]
-        found += [job for agent in some for look in agent.looks for job in _looks(agent, look, tasks[_task(agent)])]
+        trainings = [_training(agent, tasks[_task(agent)]) for agent in some]
+        found += trainings
+        found += [dataclasses.replace(job, needs=(training.name,), basis=training.identity)
+                  for agent, training in zip(some, trainings, strict=True) for look in agent.looks
+                  for job in _looks(agent, look, tasks[_task(agent)])]
     names = [job.name for job in found]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -132,33 +136,45 @@ def _of_group(group: Agents) -> Iterator[Agent]:
 def _training(agent: Agent, task: studycosts.Task) -> Job:
     config, last = agent.config, agent.config.num_iterations - 1
     kept = sorted({_iteration(k, agent) for look in agent.looks for k in look.iterations} - {last})
-    arguments = (f"--algo={config.preset}", f"--env={config.env}", f"--seed={config.seed}", *agent.flags, f"--workdir={_run(agent)}",
-                 f"--snapshots={','.join(map(str, kept))}", "--final_episodes=100")
+    arguments = f"--algo={config.preset}", f"--env={config.env}", f"--seed={config.seed}", *agent.flags, f"--workdir={_run(agent)}"
     cost = studycosts.training(config, task, snapshots=len(kept) + 1)
-    return Job(f"train.{agent.label}", "launch.train", arguments, (), f"{_run(agent)}/finished.json", *cost)
+    return Job(f"train.{agent.label}", "launch.train", arguments, (), f"{_run(agent)}/finished.json", *cost,
+               aside=(f"--snapshots={','.join(map(str, kept))}",))
 
 
 def _looks(agent: Agent, look: Look, task: studycosts.Task) -> Iterator[Job]:
-    name, needs = f"{look.instrument}.{agent.label}", (f"train.{agent.label}",)
+    name = f"{look.instrument}.{agent.label}"
+    if "scale" in look.flags:
+        raise UserError(f"a look of {look.instrument} has its scale among its flags: Look(…, scale=…) takes it.")
     scale = None if look.instrument == "evaluate" else look.scale or _DEFAULT_SCALE
     given = tuple(f"--{flag}={as_text(value)}" for flag, value in {**({"scale": scale} if scale else {}), **look.flags}.items())
     budget = _budget(look, scale)
-    _check_flags(look.instrument, given)
+    values = _parsed(look.instrument, given)
     if look.instrument in AT_RUNS:
-        cost = studycosts.heldout(agent.config, task, every=int(look.flags.get("heldout_every", budget.heldout_every)))
-        yield Job(name, f"launch.{look.instrument}", (f"--run={_run(agent)}", *given), needs,
-                  f"{_run(agent)}/diagnostics/trust_region", *cost)
+        every = values["heldout_every"].value
+        cost = studycosts.heldout(agent.config, task, every=budget.heldout_every if every is None else every)
+        yield Job(name, f"launch.{look.instrument}", (f"--run={_run(agent)}", *given), (), f"{_run(agent)}/diagnostics/trust_region", *cost)
         return
     for k in dict.fromkeys(_iteration(k, agent) for k in look.iterations):
-        policy = f"{_run(agent)}/policies/{k:06d}"
         if look.instrument == "evaluate":
             product = f"evaluation-{k:06d}.nc"
-            cost = studycosts.evaluation(task, episodes=int(look.flags.get("episodes", 100)))
+            cost = studycosts.evaluation(task, episodes=values["episodes"].value)
         else:
             product = f"{_DIRECTORY[look.instrument]}/{k:06d}-{scale}"
             cost = studycosts.playing(task, _pairs(look, budget, agent.config), look.instrument)
-        yield Job(f"{name}.{k:06d}", f"launch.{look.instrument}", (f"--policy={policy}", *given), needs,
+        yield Job(f"{name}.{k:06d}", f"launch.{look.instrument}", (f"--policy={_policy(agent, k)}", *given), (),
                   f"{_run(agent)}/diagnostics/{product}", *cost)
+
+
+def refuse_unkept(each: Sequence[Agent], directory: Path) -> None:
+    """Errors: UserError where a finished run did not keep a policy that the study looks at: a look added too late."""
+    for agent in each:
+        if not (directory / _run(agent) / "finished.json").exists():
+            continue
+        for k in sorted({_iteration(k, agent) for look in agent.looks for k in look.iterations}):
+            if not (directory / _policy(agent, k)).is_dir():
+                raise UserError(f"{directory / _run(agent)} is finished and did not keep its policy of iteration {k}, which the study looks "
+                                "at: remove that directory, and it is trained again, to the same bits, and keeps it.")
 
 
 def _budget(look: Look, scale: str | None) -> Any:
@@ -173,8 +189,8 @@ def _budget(look: Look, scale: str | None) -> Any:
 
 
 @functools.cache
-def _check_flags(instrument: str, given: tuple[str, ...]) -> None:
-    """Errors: UserError for a flag that the instrument's launcher does not take, before anything was trained for it."""
+def _parsed(instrument: str, given: tuple[str, ...]) -> flags.FlagValues:
+    """A look's flags as its launcher will read them. Errors: UserError for one that it does not take, before anything is trained."""
     values = flags.FlagValues()
     importlib.import_module(f"launch.{instrument}").define(values)
     try:
@@ -183,6 +199,7 @@ def _check_flags(instrument: str, given: tuple[str, ...]) -> None:
         raise UserError(f"a look of {instrument}: {error}") from error
     if reserved := [name for name in _RESERVED if name in values and values[name].present]:
         raise UserError(f"a look of {instrument} sets {reserved[0]}, which the study decides.")
+    return values
 
 
 def _pairs(look: Look, budget: Any, config: Config) -> int:
@@ -194,7 +211,7 @@ def _pairs(look: Look, budget: Any, config: Config) -> int:
     if look.instrument == "values":
         return sum(valueplan.Plan(scale="", seed=0, **budget._asdict()).tasks(pairs).values())
     surfaces = look.flags.get("surface")
-    return studycosts.landscape_pairs(budget, None if surfaces is None else str(surfaces).split(","))
+    return studycosts.landscape_pairs(budget, None if surfaces is None else as_text(surfaces).split(","))
 
 
 def _iteration(k: int, agent: Agent) -> int:
@@ -211,6 +228,10 @@ def _task(agent: Agent) -> tuple:
 
 def _run(agent: Agent) -> str:
     return f"runs/{agent.label}"
+
+
+def _policy(agent: Agent, k: int) -> str:
+    return f"{_run(agent)}/policies/{k:06d}"
 
 
 def as_text(value: Any) -> str:

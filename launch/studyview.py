@@ -18,17 +18,18 @@ _LISTED = 40  # jobs of one kind that a plan names; more are counted
 _EVERY = 30.0  # s between lines where nobody sees them redrawn
 
 
-def opening(named: Named, agents: Sequence[Agent], progress: Progress, directory: Path, slots: int) -> str:
-    """What the study is and how far it has come."""
+def opening(named: Named, agents: Sequence[Agent], progress: Progress, directory: Path, where: int | str) -> str:
+    """What the study is and how far it has come. Args: where: jobs at once on this machine, or "ray"."""
     jobs = list(progress.jobs.values())
     tasks, presets = (dict.fromkeys(getattr(agent.config, name) for agent in agents) for name in ("env", "preset"))
     done = f", {len(progress.done)} of them done before" if progress.done else ""
+    at_once = "on a Ray cluster" if where == "ray" else f"{where} at once"
     return (f"study {named.name}: {named.about}\n"
-            f"{len(agents):,} agents ({', '.join(presets)}; {', '.join(tasks)}), {len(jobs):,} jobs{done}; {slots} at once, in {directory}")
+            f"{len(agents):,} agents ({', '.join(presets)}; {', '.join(tasks)}), {len(jobs):,} jobs{done}; {at_once}, in {directory}")
 
 
-def plan(progress: Progress, slots: int) -> str:
-    """Every job with its cost, then what all of it takes."""
+def plan(progress: Progress, where: int | str) -> str:
+    """Every job with its cost, then what all of it takes. Args: where: as of `opening`."""
     rows = [("", "job", "pairs", "time", "disk", "")]
     for kind in _KINDS:
         some = [job for job in progress.jobs.values() if job.name.startswith(f"{kind}.")]
@@ -42,7 +43,8 @@ def plan(progress: Progress, slots: int) -> str:
     longest = max((_chain(job, progress) for job in left), default=0.0)
     return "\n".join([*(f"  {line}" for line in tables.aligned(rows, left=(0, 1, 5))), (
         f"left: {len(left):,} jobs, about {_rounded(pairs):,} pairs, {tables.duration(seconds)} on one processor, "
-        f"{tables.duration(max(seconds / slots, longest))} with {slots} at once, {_size(megabytes)}"),
+        + (f"{tables.duration(longest)} at least on any number" if where == "ray" else
+           f"{tables.duration(max(seconds / where, longest))} with {where} at once") + f", {_size(megabytes)}"),
         "(by the speeds of one machine and episodes of 500 steps: what a study really takes is known when its first jobs are done)"])
 
 
@@ -63,8 +65,8 @@ def closing(progress: Progress, ledger: Ledger) -> str:
 class View:
     """Says what begins and ends; on a terminal one more line stays at the bottom and tells how far everything is."""
 
-    def __init__(self, progress: Progress, slots: int, stream: TextIO):
-        self._progress, self._slots, self._stream = progress, slots, stream
+    def __init__(self, progress: Progress, stream: TextIO):
+        self._progress, self._stream = progress, stream
         self._drawn, self._next = "", 0.0
         self._began = time.monotonic()
         self._spent, self._expected = 0.0, 0.0  # seconds of jobs that ended here, and what had been expected of them
@@ -113,7 +115,7 @@ class View:
         pace, now = self._spent / self._expected, time.monotonic()
         waits = [max(0.0, pace * job.seconds - (now - self._starts[job.name] if job.name in self._starts else 0.0))
                  for job in self._progress.left]
-        return max(sum(waits) / self._slots, max(waits, default=0.0))
+        return max(sum(waits) / max(1, len(self._progress.running)), max(waits, default=0.0))
 
     def _line(self, text: str) -> None:
         self._draw("")

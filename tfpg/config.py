@@ -6,6 +6,7 @@ Nothing here imports TensorFlow."""
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -228,7 +229,7 @@ def _fields(section: Any, prefix: str) -> Iterator[Setting]:
 
 def _as_setting(item: dataclasses.Field, owner: type, prefix: str, value: Any) -> Setting:
     bounds = {key: bound for key, bound in item.metadata.items() if key != "text" and bound is not None}
-    return Setting(prefix + item.name, value, typing.get_type_hints(owner)[item.name], item.metadata["text"], bounds)
+    return Setting(prefix + item.name, value, _hints(owner)[item.name], item.metadata["text"], bounds)
 
 
 def _check(setting: Setting) -> None:
@@ -264,3 +265,8 @@ def _divides(name: str, whole: int, by: str, part: int) -> None:
         low = whole // part * part
         near = f"{low} or {low + part}" if low else f"{part}"
         raise UserError(f"{name}={whole} is not a multiple of {by}={part}: the nearest are {near}.")
+
+
+@functools.cache
+def _hints(owner: type) -> dict[str, Any]:
+    return typing.get_type_hints(owner)

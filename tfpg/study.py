@@ -36,8 +36,9 @@ class Look:
     seeds: tuple[int, ...] | None = None
 
     def __post_init__(self):
-        for name in ("iterations", "tasks", "algorithms", "seeds"):
-            _frozen(self, name)
+        for name, kind in (("iterations", int), ("tasks", str), ("algorithms", str), ("seeds", int)):
+            _frozen(self, name, kind, "a look's")
+        _check_table(self.flags, f"flags of a look of {self.instrument}")
         if self.instrument not in INSTRUMENTS:
             raise UserError(f"there is no instrument {self.instrument}: {nearest(self.instrument, INSTRUMENTS)}")
         if self.instrument in AT_POLICIES and not self.iterations:
@@ -65,8 +66,8 @@ class Agents:
     looks: tuple[Look, ...] = ()
 
     def __post_init__(self):
-        for name in ("tasks", "algorithms", "seeds", "looks"):
-            _frozen(self, name)
+        for name, kind in (("tasks", str), ("algorithms", str), ("seeds", int), ("looks", Look)):
+            _frozen(self, name, kind, "a study's")
             values = getattr(self, name)
             if not values and name != "looks":
                 raise UserError(f"a study's Agents have no {name}.")
@@ -74,6 +75,14 @@ class Agents:
                 raise UserError(f"a study's Agents name one of their {name} twice: {', '.join(map(str, values))}.")
         if not self.variants:
             raise UserError("a study's Agents have no variants; leave them away for none besides the presets.")
+        for what, table in (("settings", self.settings), ("variants", self.variants),
+                            *((f"variant {name!r}", settings) for name, settings in _items(self.variants))):
+            _check_table(table, f"{what} of a study's Agents")
+        for look in self.looks:
+            for name in ("tasks", "algorithms", "seeds"):
+                if strange := [value for value in getattr(look, name) or () if value not in getattr(self, name)]:
+                    raise UserError(f"a look of {look.instrument} is pointed at {name} {strange[0]}, of which there is no agent: "
+                                    f"{nearest(strange[0], getattr(self, name))}")
 
 
 def groups(study: Any) -> tuple[Agents, ...]:
@@ -84,9 +93,23 @@ def groups(study: Any) -> tuple[Agents, ...]:
     return found
 
 
-def _frozen(record: Any, name: str) -> None:
-    """Lists and ranges become tuples; a text or number alone, a tuple of one."""
+def _frozen(record: Any, name: str, kind: type, whose: str) -> None:
+    """Lists and ranges become tuples; one value alone, a tuple of it. Errors: UserError for values of another kind."""
     value = getattr(record, name)
-    if value is not None:
-        alone = isinstance(value, (str, int, Look))
-        object.__setattr__(record, name, (value,) if alone else tuple(value))
+    if value is None:
+        return
+    values = (value,) if isinstance(value, kind) or not isinstance(value, Iterable) else tuple(value)
+    for each in values:
+        if not isinstance(each, kind) or isinstance(each, bool):
+            raise UserError(f"{whose} {name} are {'Look(…)' if kind is Look else {int: 'whole numbers', str: 'texts'}[kind]}, not {each!r}.")
+    object.__setattr__(record, name, values)
+
+
+def _items(table: Any) -> Iterable[tuple[Any, Any]]:
+    return table.items() if isinstance(table, Mapping) else ()
+
+
+def _check_table(table: Any, what: str) -> None:
+    """Errors: UserError where it is no mapping whose keys are names."""
+    if not isinstance(table, Mapping) or not all(isinstance(name, str) for name in table):
+        raise UserError(f"the {what} must be a dict by name, not {table!r}.")

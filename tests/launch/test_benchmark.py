@@ -118,6 +118,12 @@ def test_without_time_two_rounds_are_made(monkeypatch):
     assert found.rounds == 2 and "no time for more rounds" in said[-1]
 
 
+@pytest.mark.parametrize("flag", ["--only=rollouts", "--minutes=3", "--memory_steps=4096"])
+def test_scaling_refuses_what_only_the_table_reads(flag, capsys):
+    assert benchmark.main(["--scaling", flag]) == 2
+    assert f"{flag[2:].partition('=')[0]} has no effect with --scaling" in capsys.readouterr().err
+
+
 def test_other_libraries_that_are_absent_are_one_line(monkeypatch, capsys):
     monkeypatch.setattr(benchrounds, "Worker", FakeWorker)
     monkeypatch.setattr(benchmark.peers, "absent", lambda: ["sb3_contrib"])

@@ -65,7 +65,7 @@ def test_what_fails_is_named_with_its_reason_and_the_exit_code_says_so(tmp_path)
     (occupied / "letters.txt").write_text("not a run")
     code, out, _ = run(tmp_path)
     assert code == 1
-    assert "failed: train.trpo-CartPole-v1-0, 1 attempt: launch.train: " in out
+    assert "failed: train.trpo-CartPole-v1-0, 2 attempts: launch.train: " in out
     assert "is not empty and no run directory" in out
     assert "not begun, for they need what failed: evaluate.trpo-CartPole-v1-0.000000" in out
     record = json.loads((tmp_path / "study/jobs/train.trpo-CartPole-v1-0.json").read_text())
@@ -90,6 +90,9 @@ def test_a_study_that_another_process_runs_is_refused(tmp_path):
     (["smok"], "did you mean smoke?"),
     (["smoke", "--slots=0"], "slots"),
     (["smoke", "hopper"], "stands alone"),
+    (["--output", "somewhere", "smok"], "did you mean smoke?"),
+    (["smoke", "--executor=ray", "--slots=3"], "slots has no effect with executor=ray"),
+    (["smoke", "--address=auto"], "address has no effect with executor=local"),
 ])
 def test_bad_input_is_one_sentence(arguments, sentence):
     code, _, err = command(study, *arguments)

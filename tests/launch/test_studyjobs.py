@@ -37,14 +37,30 @@ def test_every_agent_has_a_training_and_every_look_its_jobs_after_it():
 
 def test_a_training_keeps_the_policies_that_are_looked_at():
     training = made(some(looks=[Look("values", iterations=[2, 0]), Look("evaluate", iterations=[-1])]))[0]
-    assert "--snapshots=0,2" in training.arguments  # the last one is kept in any case
+    assert training.aside == ("--snapshots=0,2",)  # the last one is kept in any case
     assert training.product == "runs/ppo-CartPole-v1-0/finished.json"
 
 
 def test_adding_seeds_and_looks_elsewhere_leaves_the_other_jobs_what_they_are():
     before = {job.name: job.identity for job in made(some(looks=[Look("trust_region")]))}
-    after = {job.name: job.identity for job in made(some(seeds=[0, 1, 2], looks=[Look("trust_region"), Look("evaluate", iterations=[-1])]))}
+    after = {job.name: job.identity for job in made(some(seeds=[0, 1, 2], looks=[Look("trust_region"), Look("evaluate", iterations=[0, -1])]))}
     assert before.items() < after.items()
+
+
+def test_a_look_at_agents_of_other_settings_is_another_job():
+    looks = [Look("trust_region")]
+    before, after = (made(some(settings=settings, looks=looks)) for settings in (SHORT, {**SHORT, "value.epochs": 3}))
+    pairs = list(zip(before, after, strict=True))
+    assert all(old.name == new.name and old.identity != new.identity for old, new in pairs)
+
+
+def test_a_finished_run_that_did_not_keep_a_policy_is_named(tmp_path):
+    kept = tmp_path / "runs/ppo-CartPole-v1-0/policies/000003"
+    kept.mkdir(parents=True)
+    (tmp_path / "runs/ppo-CartPole-v1-0/finished.json").write_text("{}")
+    studyjobs.refuse_unkept(agents(some(looks=[Look("evaluate", iterations=[-1])])), tmp_path)
+    with pytest.raises(UserError, match="did not keep its policy of iteration 2"):
+        studyjobs.refuse_unkept(agents(some(looks=[Look("evaluate", iterations=[2])])), tmp_path)
 
 
 def test_a_setting_reaches_the_command_and_the_configuration():
@@ -80,6 +96,7 @@ def test_seed_after_seed_so_that_a_study_broken_off_is_balanced():
     (lambda: some(looks=[Look("values", iterations=[0], scale="tiny")]), "a look of values has scale=tiny"),
     (lambda: some(looks=[Look("values", iterations=[0], flags={"repeat": 3})]), r"a look of values: there is no flag --repeat"),
     (lambda: some(looks=[Look("values", iterations=[0], flags={"output": "x"})]), "sets output, which the study decides"),
+    (lambda: some(looks=[Look("values", iterations=[0], flags={"scale": "paper"})]), "has its scale among its flags"),
     (lambda: some(looks=[Look("values", iterations=[0]), Look("values", iterations=[0], scale="smoke")]), "twice, with different flags"),
 ])
 def test_a_mistake_is_named_before_anything_runs(group, sentence):
@@ -98,8 +115,8 @@ def test_our_studies_are_whole(name):
     found = studyjobs.agents(named.groups)
     assert named.about
     assert all(agent.config.runtime.env_threads == 1 for agent in found)
-    if name != "paper":  # thousands of jobs, all made alike
-        studyjobs.jobs(found)
+    jobs = studyjobs.jobs(found)
+    assert {job.name for job in jobs if job.module == "launch.train"} == {f"train.{agent.label}" for agent in found}
 
 
 def test_the_ablation_is_the_whole_factorial_with_four_step_sizes():

@@ -17,7 +17,7 @@ GOOD, BAD = Ending(DONE, 1, 0.5, "here", 0), Ending(FAILED, 2, 0.5, "here", 1, "
 
 @pytest.fixture
 def ledger(tmp_path):
-    (tmp_path / "product").touch()
+    (tmp_path / "product").write_text("made")
     return Ledger(tmp_path)
 
 
@@ -38,6 +38,23 @@ def test_the_same_name_with_another_command_is_another_job(ledger):
 
 def test_costs_and_needs_are_no_part_of_a_jobs_identity():
     assert job("a").identity == dataclasses.replace(job("a", "b"), pairs=99, seconds=1.0).identity
+
+
+def test_what_changes_no_result_is_no_part_of_a_jobs_identity_and_its_basis_is():
+    assert dataclasses.replace(job("a"), aside=("--snapshots=3",)).identity == job("a").identity
+    assert dataclasses.replace(job("a"), basis=job("b", arguments=("x",)).identity).identity != job("a").identity
+
+
+def test_a_job_whose_product_is_empty_is_to_be_done_again(ledger):
+    ledger.write(job("a"), GOOD)
+    (ledger.directory / "product").write_text("")
+    assert ledger.ending(job("a")) is None
+
+
+def test_what_is_done_is_not_blocked_by_what_it_once_needed():
+    progress = Progress([job("a"), job("b", "a")], {"b": GOOD})
+    progress.ended(progress.jobs["a"], BAD)
+    assert progress.blocked == []
 
 
 def test_a_job_whose_product_is_gone_is_to_be_done_again(ledger):
@@ -100,6 +117,6 @@ def test_costs_add_up():
 
 @pytest.mark.parametrize(("ending", "last"), [
     (GOOD, True), (BAD, False), (dataclasses.replace(BAD, attempts=3), True),
-    (dataclasses.replace(BAD, attempts=1, code=2), True)])
-def test_an_attempt_is_the_last_when_it_worked_was_refused_or_the_number_is_reached(ending, last):
+    (dataclasses.replace(BAD, attempts=1, code=2), False)])
+def test_an_attempt_is_the_last_when_it_worked_or_the_number_is_reached(ending, last):
     assert final(ending, 3) == last

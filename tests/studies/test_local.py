@@ -61,12 +61,6 @@ def test_a_failed_job_is_tried_again_and_then_reported_while_the_rest_goes_on(tm
     assert (ending.state, ending.attempts, ending.reason) == (FAILED, 3, "worker: the motor is hot.")
 
 
-def test_a_job_that_was_given_bad_input_is_not_tried_again(tmp_path):
-    progress, _ = run(tmp_path, [job("refuse", "a")], attempts=3)
-    assert (tmp_path / "made/a").read_text() == "tried\n"
-    assert progress.endings["a"].reason == "worker: seed=x is no number."
-
-
 def test_a_second_attempt_that_works_is_enough(tmp_path):
     progress, told = run(tmp_path, [job("flaky", "a")])
     assert progress.endings["a"].attempts == 2
@@ -80,6 +74,15 @@ def test_jobs_begin_in_the_studys_directory_with_our_launchers_importable(tmp_pa
     assert "usage: python -m launch.study" in (tmp_path / "jobs/a.log").read_text()
 
 
+def test_a_job_that_cannot_be_begun_failed_and_the_rest_goes_on(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/a.log").symlink_to("/dev/full")
+    progress, told = run(tmp_path, [job("make", "a"), job("make", "b", "a"), job("make", "c")])
+    assert [each.name for each in progress.done] == ["c"]
+    assert "cannot begin" in progress.endings["a"].reason
+    assert [name for name, state in told if state == FAILED] == ["a", "a"]
+
+
 def wait_for(path):
     until = time.monotonic() + 30
     while not (path.exists() and path.read_text()):
@@ -88,17 +91,20 @@ def wait_for(path):
     return path.read_text()
 
 
-def test_ctrl_c_lets_jobs_keep_what_they_did_and_ends_them(tmp_path):
+def test_ctrl_c_lets_all_jobs_keep_what_they_did_and_ends_them(tmp_path, monkeypatch):
     begun = tmp_path / "made/a.begun"
+    monkeypatch.setattr(local, "PATIENCE", 3.0)  # of four that take a second each to keep what they did
 
     def interrupt():
-        wait_for(begun)
+        for name in "acde":
+            wait_for(tmp_path / f"made/{name}.begun")
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
+    jobs = [job("hang", name) for name in "acde"]
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, [job("hang", "a"), job("make", "b", "a")])
-    assert (tmp_path / "made/a.kept").exists()
+        run(tmp_path, [*jobs, job("make", "b", "a")], slots=4)
+    assert all((tmp_path / f"made/{name}.kept").exists() for name in "acde")
     assert Ledger(tmp_path).ending(job("hang", "a")) is None
     assert gone(int(begun.read_text()))
 

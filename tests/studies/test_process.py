@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from tfpg.errors import UserError
 from tfpg.studies import process
 from tfpg.studies.jobs import DONE, FAILED, Job, Ledger
 
@@ -36,6 +37,17 @@ def test_a_signal_is_named(tmp_path):
     assert (found.state, found.code, found.reason) == (FAILED, None, "signal 9 ended it")
 
 
+def test_a_refusal_of_several_lines_is_told_whole(tmp_path):
+    assert ending(tmp_path, "explain").reason == "launch.worker: another configuration: seed: 1 → 2"
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/a.log").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"cannot begin .*a\.log"):
+        process.Process(job("make", "made/a"), 1, Ledger(tmp_path))
+
+
 def test_a_log_holds_every_attempt(tmp_path):
     ledger = Ledger(tmp_path)
     for attempt in (1, 2):
@@ -55,5 +67,6 @@ def test_a_job_that_does_not_listen_is_killed(tmp_path):
     deaf = process.Process(job("deaf", "made/a"), 1, Ledger(tmp_path))
     while not (tmp_path / "made/a.begun").exists():
         assert not deaf.ended
+    deaf.signal(signal.SIGINT)
     deaf.stop(0.3)
     assert deaf.ended

@@ -1,5 +1,5 @@
 """Jobs that do what a test wants: python -m tests.studies.worker make FILE | fail FILE | refuse | flaky FILE | hang FILE | deaf FILE | doze FILE |
-leave CODE | nothing."""
+leave CODE | explain | nothing."""
 
 import os
 import pathlib
@@ -33,6 +33,9 @@ def main(what: str, *names: str) -> None:
             sys.exit("worker: not today.")
     elif what == "doze":
         time.sleep(1.0)
+    elif what == "explain":
+        print("at work\nlaunch.worker: another configuration:\n  seed: 1 → 2")
+        sys.exit(2)
     elif what == "leave":
         sys.exit(int(names[0]))
     elif what == "deaf":
@@ -44,6 +47,7 @@ def main(what: str, *names: str) -> None:
         try:
             time.sleep(600)
         except KeyboardInterrupt:
+            time.sleep(1.0)
             path.with_suffix(".kept").touch()
             sys.exit(130)
 

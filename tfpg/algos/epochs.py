@@ -37,7 +37,7 @@ def descend(
     """E epochs of M minibatch steps down a loss. Row e of `order` is the order in which epoch e meets the B pairs.
 
     Shuffling an epoch's pairs once and cutting the result is one gather an epoch instead of one a step. The whole is
-    compiled by XLA: 10 + 10 epochs of 32 minibatches of 64 pairs take 32 ms on one core, a third of the plain graph.
+    compiled by XLA: 10 epochs of 32 minibatches of 64 pairs take some 10 ms on one core, a third of the plain graph.
     Args: loss: (parameters [P], minibatch) ↦ []. order: [E, B] int32."""
     num_epochs, size = order.shape[0], order.shape[1] // minibatches
     first_order = adam if optimiser.kind == "adam" else sgd

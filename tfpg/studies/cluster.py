@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -59,11 +60,11 @@ def _run(ray: Any, progress: Progress, ledger: Ledger, resources: dict[str, floa
             for each in ready:
                 job, attempt = running.pop(each)
                 ending = _ending(ray, each, attempt)
-                tell(job, ending)
                 if final(ending, attempts):
                     ledger.write(job, ending)
                     progress.ended(job, ending)
-                else:
+                tell(job, ending)
+                if not final(ending, attempts):
                     begin(job, attempt + 1)
     finally:
         for each in running:
@@ -80,6 +81,7 @@ def _attempt(job: Job, attempt: int, directory: str) -> Ending:
             time.sleep(POLL / 5)
         return process.ending()
     finally:
+        process.signal(signal.SIGINT)
         process.stop(PATIENCE / 2)
 
 
@@ -122,7 +124,7 @@ def _connected(address: str | None) -> Any:
     with contextlib.suppress(Exception):
         ray.shutdown()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=None if address else False)
+        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", include_dashboard=None if address else False)
     except Exception as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"Ray does not answer at address={address}: {line}") from error

@@ -17,7 +17,6 @@ from tfpg import storage
 from tfpg.errors import UserError
 
 DONE, FAILED = "done", "failed"
-REFUSED = 2  # exit code of a launcher that was given bad input: another attempt would hear the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +31,18 @@ class Job:
     pairs: int  # that it plays, about
     seconds: float  # that it takes on one processor, about
     megabytes: float  # that it leaves on disk, about
+    aside: tuple[str, ...] = ()  # more arguments, which change none of its results
+    basis: str = ""  # identity of the job whose results it looks at
 
     @property
     def command(self) -> tuple[str, ...]:
         """What is run with a Python interpreter in the study's directory."""
-        return ("-m", self.module, *self.arguments)
+        return ("-m", self.module, *self.arguments, *self.aside)
 
     @property
     def identity(self) -> str:
-        """What tells it from a job of the same name in another edition of the study: SHA-256 of its command."""
-        return hashlib.sha256(json.dumps(self.command).encode()).hexdigest()
+        """What tells it from a job of the same name in another edition of the study: SHA-256 of its command and its basis."""
+        return hashlib.sha256(json.dumps([self.module, self.arguments, self.basis]).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Ledger:
             found = Ending(**{field.name: record[field.name] for field in dataclasses.fields(Ending)})
         except (UserError, KeyError, TypeError):
             return None
-        return None if found.state == DONE and not (self.directory / job.product).exists() else found
+        return None if found.state == DONE and not made(self.directory / job.product) else found
 
     def write(self, job: Job, ending: Ending) -> None:
         """Keeps how it ended. Errors: UserError when the disk refuses."""
@@ -88,6 +89,11 @@ class Ledger:
 
     def _file(self, job: Job) -> Path:
         return self.jobs / f"{job.name}.json"
+
+
+def made(product: Path) -> bool:
+    """Whether there is anything at all: a directory with entries, or a file with bytes."""
+    return any(product.iterdir()) if product.is_dir() else product.exists() and product.stat().st_size > 0
 
 
 class Progress:
@@ -125,7 +131,7 @@ class Progress:
         lost = {job.name for job in self.failed}
         found: list[Job] = []
         for job in self.jobs.values():  # needs stand before who needs them
-            if job.name not in lost and any(need in lost for need in job.needs):
+            if job.name not in self.endings and any(need in lost for need in job.needs):
                 lost.add(job.name)
                 found.append(job)
         return found
@@ -159,7 +165,7 @@ def _refuse_knots(jobs: Mapping[str, Job]) -> None:
 
 def final(ending: Ending, attempts: int) -> bool:
     """Whether that was the last attempt at a job. Args: attempts: that each is given."""
-    return ending.state == DONE or ending.code == REFUSED or ending.attempts >= attempts
+    return ending.state == DONE or ending.attempts >= attempts
 
 
 def summed(jobs: Iterable[Job]) -> tuple[int, float, float]:

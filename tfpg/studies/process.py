@@ -11,6 +11,7 @@ import fcntl
 import functools
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tfpg import storage
+from tfpg.errors import UserError
 from tfpg.run_directory import processor
 from tfpg.studies.jobs import DONE, FAILED, Ending, Job, Ledger
 
@@ -28,14 +30,17 @@ _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 class Process:
-    """One attempt, under way from the beginning. Args: ledger: its directory exists. threads: processors that it may use."""
+    """One attempt, under way from the beginning."""
 
-    def __init__(self, job: Job, attempt: int, ledger: Ledger):
+    def __init__(self, job: Job, attempt: int, ledger: Ledger, patience: float = ORPHANS):
+        """Args: ledger: its directory exists. patience: seconds that an orphan of the last attempt is waited for.
+
+        Errors: UserError where it cannot be begun."""
         self.job, self.attempt = job, attempt
         self._ledger, self._began = ledger, time.monotonic()
         storage.make_directory(ledger.jobs)
-        with open(ledger.log(job), "ab") as log:
-            _hold(log, job)
+        with storage.user_errors("begin", ledger.log(job)), open(ledger.log(job), "ab") as log:
+            _hold(log, patience)
             log.write(f"{'' if log.tell() == 0 else chr(10)}attempt {attempt} on {platform.node()}\n".encode())
             log.flush()
             self._process = subprocess.Popen(
@@ -59,8 +64,7 @@ class Process:
                 os.killpg(self._process.pid, number)
 
     def stop(self, patience: float) -> None:
-        """Interrupts it, as Ctrl-C would, for it to keep what it did; kills it if that takes more seconds."""
-        self.signal(signal.SIGINT)
+        """Waits so many seconds for it to keep what it did, after `signal` interrupted it as Ctrl-C would; then kills it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.1, patience))
         self.signal(signal.SIGKILL)
@@ -77,36 +81,36 @@ def _ending(job: Job, code: int, attempt: int, seconds: float, ledger: Ledger) -
     """What an exit code means. Args: code: as subprocess says it, negative for a signal."""
     if code == 0 and (ledger.directory / job.product).exists():
         return Ending(DONE, attempt, seconds, here(), code)
-    said = _last_line(ledger.log(job))
+    said = _last_words(ledger.log(job))
     reason = f"it ended without {job.product}" if code == 0 else said or "it said nothing"
     if code < 0:
         reason = f"signal {-code} ended it" + (f", after: {said}" if said else "")
     return Ending(FAILED, attempt, seconds, here(), code if code >= 0 else None, reason)
 
 
-def _last_line(log: Path) -> str:
-    """The last line of a log that says anything: launchers end with one sentence."""
+def _last_words(log: Path) -> str:
+    """What a launcher said at its end, `launch.train: …`, else the last line that says anything; of the last attempt."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, log.stat().st_size - 20_000))
-            lines = file.read().decode(errors="replace").splitlines()
+            text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")[:500]
-    return "" if last.startswith("attempt ") else last
+    lines = [line.strip() for line in re.split(r"^attempt \d+ on .*$", text, flags=re.MULTILINE)[-1].splitlines() if line.strip()]
+    ends = [place for place, line in enumerate(lines) if re.match(r"launch\.\w+: ", line)]
+    return " ".join(lines[ends[-1]:] if ends else lines[-1:])[:500]
 
 
-def _hold(log: BinaryIO, job: Job) -> None:
+def _hold(log: BinaryIO, patience: float) -> None:
     """Locks the log, for this process and the one that will write it. Errors: UserError where somebody has it for too long."""
-    until = time.monotonic() + ORPHANS
-    with storage.user_errors("hold", log.name):
-        while True:
-            try:
-                return fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise UserError(f"an earlier attempt still writes to {log.name}.") from None
+            time.sleep(0.1)
 
 
 def _environment() -> dict[str, str]:
