@@ -17,7 +17,7 @@ FLOORS = {
     "algos": 3,
     "training": 4, "snapshot": 4, "checkpoint": 4, "run_directory": 4, "runtime": 4,
     "diagnostics": 5,
-    "report": 6, "benchmark": 6, "studies": 6,
+    "report": 6, "benchmark": 6, "studies": 6, "claims": 6,
 }
 LIGHT = ("tfpg", "tfpg.config", "tfpg.settings", "tfpg.seeds", "tfpg.errors", "tfpg.types", "tfpg.study")
 HEAVY = {"tensorflow", "keras", "tf_keras", "tensorflow_probability", "gymnasium", "envpool", "matplotlib", "xarray"}

@@ -13,11 +13,12 @@ from tests.algos.bandits import gaussian_bandit, linear_gaussian, random_batch
 from tfpg import runtime
 from tfpg.algos.agent import Agent
 from tfpg.algos.trpo import trpo_update
+from tfpg.clock import Clock
 from tfpg.config import Advantages, CodeLevel, Config, Network, Optimiser, Ppo, Rollout, Runtime, Trpo, Value
 from tfpg.envs.make import Task
 from tfpg.errors import UserError
 from tfpg.training import iterations
-from tfpg.types import Trajectory
+from tfpg.types import RunState, Trajectory
 
 # No environment is stepped: trajectories are written down below. S = 2, A = 1, T = 4, N = 2.
 TASK = Task("hand-made", (), obs_size=2, discrete=False, action_size=1, action_start=0, time_limit=10, engine="gymnasium")
@@ -72,8 +73,10 @@ def learned(config, k=0):
     """One update of the initial learner by the hand-made trajectory: (learner before, batch, Update)."""
     agent = agent_of(config)
     learner = agent.initial()
-    batch = agent.prepare(learner, agent.empty_normaliser(), trajectory())
-    return learner, batch, agent.update(learner, batch, k)
+    normaliser, collected = agent.empty_normaliser(), trajectory()
+    batch = agent.prepare(learner, normaliser, collected)
+    state = RunState(k, 0, learner, normaliser, tf.zeros([2], tf.float64), engine=None)
+    return learner, batch, agent.learn(state, collected, batch, Clock()).update
 
 
 def value_change(config):

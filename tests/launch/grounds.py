@@ -14,11 +14,11 @@ TINY = ["--scale=smoke", "--points=3", "--pairs=100", "--sizes=60,100", "--slice
 PLAYED = ("return", "surrogate", "slices", "concentration", "updates")
 
 
-def trained(path, algo, env):
+def trained(path, algo, env, *more):
     """A run of 3 iterations with its first policy and its last. Returns: its directory."""
     few = ["--ppo.minibatches=4", "--ppo.epochs=2"] if algo.startswith("ppo") else []
     code, _, err = command(train, *QUICK, f"--algo={algo}", f"--env={env}", "--total_steps=768", "--value.epochs=1", *few,
-                           "--snapshots=0,2", f"--workdir={path}")
+                           "--snapshots=0,2", f"--workdir={path}", *more)
     assert code == 0, err
     return path
 

@@ -1,0 +1,182 @@
+"""python -m launch.claims DIR …: what do the results of all these agents say of the study's claims?
+
+Reads what the instruments left in runs; computes nothing anew. A study's directory, a directory of runs, or single runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from launch import commandline, tables
+from launch.commandline import say
+from tfpg import settings
+from tfpg.errors import UserError
+from tfpg.run_directory import RunDirectory
+
+ABOUT = ("Judges claims of the study (trust regions, gradients, values, code-level optimisations) from "
+         "the results in runs: statistic, 95 % interval over agents, verdict, and how many more agents would decide.")
+_FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which agents of one algorithm differ
+_WIDTH = 118
+
+
+class Results(NamedTuple):
+    """What was found below the directories."""
+
+    runs: list[RunDirectory]
+    trust_regions: list[Any]  # xarray Datasets
+    gradients: list[Any]
+    values: list[Any]
+    scores: dict[str, dict[str, Any]]  # task ↦ preset ↦ [agents]
+    missing: list[str]  # what was passed over, a sentence each
+
+
+def define(values: flags.FlagValues) -> None:
+    """The launcher's flags."""
+    flags.DEFINE_multi_string("dir", None, "directory of a study, of runs, or a run; the first may also stand alone", flag_values=values)
+    flags.DEFINE_bool("json", False, "one JSON object on standard output, nothing else", flag_values=values)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; in process where `argv` is given. Returns the exit code."""
+    return commandline.run(body, argv, program="launch.claims", about=ABOUT, define=define, word="dir")
+
+
+def body(values: flags.FlagValues) -> int:
+    """Finds, judges, says."""
+    given = [Path(each).expanduser() for each in values["dir"].value or []]
+    if not given:
+        raise UserError("which results? python -m launch.claims DIR names the directory of a study, of runs, or a run.")
+    runs = _runs(given)
+    _check_alike(runs)
+    found = _read(runs)
+    from tfpg.claims import judging
+
+    verdicts = [*judging.of_trust_regions(found.trust_regions), *judging.of_gradients(found.gradients),
+                *judging.of_values(found.values), *judging.of_final_scores(found.scores)]
+    if values["json"].value:
+        say(json.dumps(_as_json(verdicts, found), ensure_ascii=False, allow_nan=False))
+    else:
+        say(report(verdicts, found))
+    return 0
+
+
+def report(verdicts: Sequence[Any], found: Results) -> str:
+    """The verdicts first, then what each rests on, then what is missing."""
+    from tfpg.claims.catalogue import CLAIMS
+
+    lines = [f"{len(found.runs)} runs"]
+    judged: set[str] = set()
+    for verdict in verdicts:
+        claim = CLAIMS[verdict.claim]
+        if verdict.claim not in judged:
+            lines += ["", *textwrap.wrap(f"{verdict.claim}  {claim.text} ({claim.source})", _WIDTH, subsequent_indent="    ")]
+        judged.add(verdict.claim)
+        names = ", ".join(dict.fromkeys(preset for statement in verdict.statements for preset in statement.presets))
+        lines.append(f"  {verdict.task}, {names}: {verdict.verdict}")
+        lines += [f"    {line}" for line in tables.aligned([_row(statement) for statement in verdict.statements], left=(0, 4))]
+    without = [f"{name} ({claim.from_what})" for name, claim in CLAIMS.items() if name not in judged]
+    if without:
+        lines += ["", *textwrap.wrap(f"not judged, for want of results: {', '.join(without)}", _WIDTH, subsequent_indent="  ")]
+    lines += [f"passed over: {sentence}" for sentence in found.missing]
+    lines += ["", *textwrap.wrap("holds, does not hold: the 95 % interval over agents lies beyond the margin, or on its other side. Intervals: "
+                                 "Student's t of agents, from 20 on widened to hold the bootstrap's; fewer than three agents decide "
+                                 "nothing. C1 to C4, of landscapes, are not judged yet.", _WIDTH)]
+    return "\n".join(lines)
+
+
+def _row(statement: Any) -> tuple[str, ...]:
+    more = f"{statement.needed:,} agents would decide" if statement.needed else ""
+    side = "above" if statement.bound.above else "below"
+    return (statement.what, _number(statement.value), f"[{_number(statement.low)}, {_number(statement.high)}]",
+            f"{statement.agents} agent{'s' * (statement.agents != 1)}", f"claimed {side} {statement.bound.margin:g}: {statement.verdict}", more)
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "unknown"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _runs(given: Sequence[Path]) -> list[RunDirectory]:
+    """Every run at or below the directories, once. Errors: UserError for a directory without any."""
+    found: dict[Path, RunDirectory] = {}
+    for path in given:
+        if not path.is_dir():
+            raise UserError(f"there is no directory {path}.")
+        own = [path] if (path / "config.json").exists() else sorted(file.parent for pattern in ("*/config.json", "*/*/config.json")
+                                                                   for file in path.glob(pattern))
+        if not own:
+            raise UserError(f"{path} holds no run: none has a config.json in it, or one or two levels below.")
+        found |= {each.path: each for each in map(RunDirectory, own)}
+    return list(found.values())
+
+
+def _check_alike(runs: Sequence[RunDirectory]) -> None:
+    """Errors: UserError where two agents of one algorithm on one task differ in more than their seed, or are one agent."""
+    first: dict[tuple[str, str], tuple[RunDirectory, dict[str, Any]]] = {}
+    taken: dict[tuple[str, str, int], RunDirectory] = {}
+    for run in runs:
+        config = run.config
+        key = config.env, config.preset
+        own = {name: value for name, value in settings.to_dict(config).items() if name not in _FREE}
+        other, theirs = first.setdefault(key, (run, own))
+        if lines := settings.difference(theirs, own):
+            raise UserError(f"{other.path} and {run.path} are both {config.preset} on {config.env} and differ in {'; '.join(lines)}: their "
+                            "results are not averaged; name directories whose agents differ in their seed alone.")
+        same = taken.setdefault((*key, config.seed), run)
+        if same is not run:
+            raise UserError(f"{same.path} and {run.path} are one agent, {config.preset} on {config.env}, seed {config.seed}: leave one away.")
+
+
+def _read(runs: Sequence[RunDirectory]) -> Results:
+    """Every result of the instruments; damaged ones are passed over and named."""
+    from tfpg.diagnostics import results
+    from tfpg.report import metrics
+
+    found = Results(list(runs), [], [], [], {}, [])
+
+    def load(into: list[Any], path: Path) -> None:
+        try:
+            into.append(results.load(path))
+        except UserError as error:
+            found.missing.append(str(error))
+
+    for run in runs:
+        config = run.config
+        for path in [run.diagnostics / "trust_region" / f"{run.path.name}.nc"]:
+            if path.exists():
+                load(found.trust_regions, path)
+        for name, into in (("gradients", found.gradients), ("values", found.values)):
+            for path in sorted((run.diagnostics / name).glob(f"*/{name}.nc")):
+                load(into, path)
+        if not run.finished:
+            found.missing.append(f"{run.path} is not finished: its score does not count.")
+            continue
+        try:
+            score = metrics.final_scores(metrics.read(run.metrics))["final/return"]
+        except UserError as error:
+            found.missing.append(str(error))
+            continue
+        found.scores.setdefault(config.env, {}).setdefault(config.preset, []).append(score)
+    return found
+
+
+def _as_json(verdicts: Sequence[Any], found: Results) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        if hasattr(value, "_asdict"):
+            return {name: plain(each) for name, each in value._asdict().items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(each) for each in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {"runs": [str(run.path) for run in found.runs], "verdicts": plain(list(verdicts)), "passed_over": found.missing}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""launch.claims: from run directories to verdicts; damaged and mismatched results are named."""
+
+import json
+import shutil
+
+import pytest
+
+from launch import claims, trust_region
+from tests.launch.grounds import command, trained
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Two agents of one algorithm, looked at."""
+    directory = tmp_path_factory.mktemp("study")
+    for seed in (0, 1):
+        run = directory / "runs" / f"trpo-{seed}"
+        trained(run, "trpo", "CartPole-v1", f"--seed={seed}")
+        code, _, err = command(trust_region, f"--run={run}", "--heldout_every=1")
+        assert code == 0, err
+    return directory
+
+
+@pytest.fixture
+def copied(study, tmp_path):
+    return shutil.copytree(study, tmp_path / "study")
+
+
+def test_a_study_is_judged_from_its_directory(study):
+    code, out, err = command(claims, str(study))
+    assert code == 0, err
+    assert out.startswith("2 runs")
+    assert "C5  TRPO keeps its mean-KL region" in out
+    assert "CartPole-v1, trpo: undecided" in out
+    assert "2 agents" in out
+    assert "not judged, for want of results: C6 (trust_region), C8 (gradients)" in out
+
+
+def test_json_is_one_object_with_every_number(study):
+    code, out, _ = command(claims, f"--dir={study}", "--json")
+    found = json.loads(out)
+    assert code == 0
+    verdict = found["verdicts"][0]
+    assert (verdict["claim"], verdict["task"], verdict["verdict"]) == ("C5", "CartPole-v1", "undecided")
+    assert verdict["statements"][0]["agents"] == 2
+    assert len(found["runs"]) == 2
+
+
+def test_a_damaged_result_is_passed_over_and_named(copied):
+    path = copied / "runs/trpo-0/diagnostics/trust_region/trpo-0.nc"
+    path.write_bytes(path.read_bytes()[:1000])
+    code, out, _ = command(claims, str(copied))
+    assert code == 0
+    assert f"passed over: {path} is damaged" in out
+    assert "1 agent " in out
+
+
+def test_a_run_that_is_not_finished_gives_no_score(copied):
+    (copied / "runs/trpo-1/finished.json").unlink()
+    _, out, _ = command(claims, str(copied))
+    assert "trpo-1 is not finished: its score does not count" in out
+
+
+def test_agents_that_differ_in_a_setting_are_not_averaged(copied):
+    config = copied / "runs/trpo-1/config.json"
+    record = json.loads(config.read_text())
+    record["settings"]["trpo.delta"] = 0.5
+    config.write_text(json.dumps(record))
+    code, _, err = command(claims, str(copied))
+    assert code == 2
+    assert "differ in trpo.delta" in err
+
+
+def test_one_agent_given_twice_is_refused(copied):
+    shutil.copytree(copied / "runs/trpo-1", copied / "runs/again")
+    code, _, err = command(claims, str(copied))
+    assert code == 2
+    assert "are one agent, trpo on CartPole-v1, seed 1: leave one away" in err
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    ([], "which results?"), (["nowhere"], "there is no directory nowhere"), ([str(__file__).rpartition("/")[0]], "holds no run")])
+def test_bad_input_is_one_sentence(arguments, sentence):
+    code, _, err = command(claims, *arguments)
+    assert code == 2
+    assert sentence in err
