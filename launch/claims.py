@@ -16,12 +16,15 @@ from absl import flags
 from launch import commandline, tables
 from launch.commandline import say
 from tfpg import settings
+from tfpg.config import Config
 from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
 
 ABOUT = ("Judges claims of the study (trust regions, gradients, values, code-level optimisations) from "
          "the results in runs: statistic, 95 % interval over agents, verdict, and how many more agents would decide.")
-_FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which agents of one algorithm differ
+_FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which agents of one algorithm may differ
+_COMMON = ("total_steps", "env_args", "rollout", "runtime")  # settings, or sections, that all runs on a task share
+_NEEDED = {"trust_region": ("mean_kl", "max_ratio", "pairs"), "gradients": ("cosine", "chance_cosine"), "values": ("mre", "variance")}
 _WIDTH = 118
 
 
@@ -52,18 +55,28 @@ def body(values: flags.FlagValues) -> int:
     given = [Path(each).expanduser() for each in values["dir"].value or []]
     if not given:
         raise UserError("which results? python -m launch.claims DIR names the directory of a study, of runs, or a run.")
-    runs = _runs(given)
-    _check_alike(runs)
-    found = _read(runs)
-    from tfpg.claims import judging
-
-    verdicts = [*judging.of_trust_regions(found.trust_regions), *judging.of_gradients(found.gradients),
-                *judging.of_values(found.values), *judging.of_final_scores(found.scores)]
+    missing: list[str] = []
+    found = _read(_alike(_configured(_runs(given), missing), missing), missing)
+    verdicts = _judged(found)
     if values["json"].value:
         say(json.dumps(_as_json(verdicts, found), ensure_ascii=False, allow_nan=False))
     else:
         say(report(verdicts, found))
     return 0
+
+
+def _judged(found: Results) -> list[Any]:
+    """Every verdict that can be had; what cannot be compared costs its own claims alone."""
+    from tfpg.claims import judging
+
+    verdicts = []
+    for judge, results in ((judging.of_trust_regions, found.trust_regions), (judging.of_gradients, found.gradients),
+                           (judging.of_values, found.values), (judging.of_final_scores, found.scores)):
+        try:
+            verdicts += judge(results)
+        except UserError as error:
+            found.missing.append(str(error))
+    return verdicts
 
 
 def report(verdicts: Sequence[Any], found: Results) -> str:
@@ -80,13 +93,14 @@ def report(verdicts: Sequence[Any], found: Results) -> str:
         names = ", ".join(dict.fromkeys(preset for statement in verdict.statements for preset in statement.presets))
         lines.append(f"  {verdict.task}, {names}: {verdict.verdict}")
         lines += [f"    {line}" for line in tables.aligned([_row(statement) for statement in verdict.statements], left=(0, 4))]
+        lines += [f"      {statement.note}" for statement in verdict.statements if statement.note]
     without = [f"{name} ({claim.from_what})" for name, claim in CLAIMS.items() if name not in judged]
     if without:
         lines += ["", *textwrap.wrap(f"not judged, for want of results: {', '.join(without)}", _WIDTH, subsequent_indent="  ")]
     lines += [f"passed over: {sentence}" for sentence in found.missing]
     lines += ["", *textwrap.wrap("holds, does not hold: the 95 % interval over agents lies beyond the margin, or on its other side. Intervals: "
                                  "Student's t of agents, from 20 on widened to hold the bootstrap's; fewer than three agents decide "
-                                 "nothing. C1 to C4, of landscapes, are not judged yet.", _WIDTH)]
+                                 "nothing. C1 to C4, of landscapes, are not judged yet, nor are variants of presets.", _WIDTH)]
     return "\n".join(lines)
 
 
@@ -117,54 +131,87 @@ def _runs(given: Sequence[Path]) -> list[RunDirectory]:
     return list(found.values())
 
 
-def _check_alike(runs: Sequence[RunDirectory]) -> None:
-    """Errors: UserError where two agents of one algorithm on one task differ in more than their seed, or are one agent."""
-    first: dict[tuple[str, str], tuple[RunDirectory, dict[str, Any]]] = {}
-    taken: dict[tuple[str, str, int], RunDirectory] = {}
+def _configured(runs: Sequence[RunDirectory], missing: list[str]) -> list[tuple[RunDirectory, Config]]:
+    """Finished runs with their configurations; others are named in `missing`."""
+    found = []
     for run in runs:
-        config = run.config
-        key = config.env, config.preset
-        own = {name: value for name, value in settings.to_dict(config).items() if name not in _FREE}
-        other, theirs = first.setdefault(key, (run, own))
-        if lines := settings.difference(theirs, own):
-            raise UserError(f"{other.path} and {run.path} are both {config.preset} on {config.env} and differ in {'; '.join(lines)}: their "
-                            "results are not averaged; name directories whose agents differ in their seed alone.")
-        same = taken.setdefault((*key, config.seed), run)
+        try:
+            config = run.config
+        except UserError as error:
+            missing.append(str(error))
+            continue
+        if run.finished:
+            found.append((run, config))
+        else:
+            missing.append(f"{run.path} is not finished: nothing of it counts.")
+    return found
+
+
+def _alike(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> list[tuple[RunDirectory, Config]]:
+    """Those that are agents of presets: settings as of the preset, but for those that all runs on a task share.
+
+    Errors: UserError where agents of one algorithm differ in more than their seed, algorithms on a task in what must be equal to
+    compare them, or two runs are one agent."""
+    own = [(run, config) for run, config in runs if not _changed(config)] or list(runs)
+    if len(own) < len(runs):
+        missing.append(f"{len(runs) - len(own)} runs of variants, whose settings are not their preset's, are not judged.")
+    first: dict[tuple, tuple[RunDirectory, dict[str, Any]]] = {}
+    taken: dict[tuple, RunDirectory] = {}
+    for run, config in own:
+        values = settings.to_dict(config)
+        for key, names in (((config.env, config.preset), values.keys() - set(_FREE)),
+                           ((config.env,), {name for name in values if name.split(".")[0] in _COMMON or name in _COMMON})):
+            mine = {name: values[name] for name in values if name in names and name not in _FREE}
+            other, theirs = first.setdefault(key, (run, mine))
+            if lines := settings.difference(theirs, mine):
+                raise UserError(f"{other.path} and {run.path} differ in {'; '.join(lines)}: their results are not compared; name runs "
+                                "that differ in their seed and preset alone.")
+        same = taken.setdefault((config.env, config.preset, config.seed), run)
         if same is not run:
             raise UserError(f"{same.path} and {run.path} are one agent, {config.preset} on {config.env}, seed {config.seed}: leave one away.")
+    return own
 
 
-def _read(runs: Sequence[RunDirectory]) -> Results:
-    """Every result of the instruments; damaged ones are passed over and named."""
+def _changed(config: Config) -> list[str]:
+    """Settings that are not the preset's own, for the task."""
+    preset = settings.to_dict(commandline.load_preset(config.preset, config.env))
+    return [name for name, value in settings.to_dict(config).items()
+            if value != preset[name] and name not in _FREE and name.split(".")[0] not in (*_COMMON, "env")]
+
+
+def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Results:
+    """Every result of the instruments; what is damaged or not theirs is passed over and named."""
     from tfpg.diagnostics import results
     from tfpg.report import metrics
 
-    found = Results(list(runs), [], [], [], {}, [])
-
-    def load(into: list[Any], path: Path) -> None:
-        try:
-            into.append(results.load(path))
-        except UserError as error:
-            found.missing.append(str(error))
-
-    for run in runs:
-        config = run.config
-        for path in [run.diagnostics / "trust_region" / f"{run.path.name}.nc"]:
-            if path.exists():
-                load(found.trust_regions, path)
-        for name, into in (("gradients", found.gradients), ("values", found.values)):
-            for path in sorted((run.diagnostics / name).glob(f"*/{name}.nc")):
-                load(into, path)
-        if not run.finished:
-            found.missing.append(f"{run.path} is not finished: its score does not count.")
-            continue
+    found = Results([run for run, _ in runs], [], [], [], {}, missing)
+    for run, config in runs:
+        for name, pattern, into in (("trust_region", "*.nc", found.trust_regions), ("gradients", "*/gradients.nc", found.gradients),
+                                    ("values", "*/values.nc", found.values)):
+            for path in sorted((run.diagnostics / name).glob(pattern)):
+                if path.name == "summary.nc":
+                    continue
+                try:
+                    into.append(_its_own(results.load(path), path, config, _NEEDED[name]))
+                except UserError as error:
+                    missing.append(str(error))
         try:
             score = metrics.final_scores(metrics.read(run.metrics))["final/return"]
         except UserError as error:
-            found.missing.append(str(error))
+            missing.append(str(error))
             continue
         found.scores.setdefault(config.env, {}).setdefault(config.preset, []).append(score)
     return found
+
+
+def _its_own(dataset: Any, path: Path, config: Config, needed: Sequence[str]) -> Any:
+    """A result, if it is what its place says. Errors: UserError where it is of another run or another instrument."""
+    whose = dataset.attrs.get("task"), dataset.attrs.get("preset"), int(dataset.attrs.get("run_seed", -1))
+    if whose != (config.env, config.preset, config.seed):
+        raise UserError(f"{path} is of another run: {whose[1]} on {whose[0]}, seed {whose[2]}.")
+    if lacking := [name for name in needed if name not in dataset]:
+        raise UserError(f"{path} is of another instrument or version: it has no {lacking[0]}.")
+    return dataset
 
 
 def _as_json(verdicts: Sequence[Any], found: Results) -> dict[str, Any]:

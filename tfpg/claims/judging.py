@@ -4,18 +4,21 @@ The unit is the agent: what an agent's own result is unsure of is in the spread 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
-from tfpg.claims.catalogue import AGENT_PAIRS, CLAIMS
+from tfpg.claims.catalogue import AGENT_PAIRS, CLAIMS, FEWEST_ITERATIONS, KEPT, NEAR
 from tfpg.claims.verdicts import Bound, Statement, Verdict, judge, of_scores, together
-from tfpg.diagnostics.statistics import agents as agents_
+from tfpg.diagnostics.statistics import agents as agents_of
 from tfpg.diagnostics.statistics.estimates import Estimate
-from tfpg.diagnostics.trust_regions.over_agents import share
 from tfpg.errors import UserError
 
+REPORTED_EPSILON = 0.2  # as tfpg.algos.ppo has it, which would import TensorFlow
+_NO_CLIP = 1e6  # from here on a bound of the ratio is PPO-NoClip's 1e32: none
 Datasets = Sequence[xr.Dataset]
 Found = Iterable[tuple[str, Sequence[Statement]]]  # task, statements
 
@@ -45,143 +48,167 @@ def _verdicts(claim: str, found: Found) -> list[Verdict]:
 
 
 def _kept_by_trpo(datasets: Datasets) -> Found:
-    what, bound = _only("C5")
-    for task, groups in _by_task(datasets).items():
+    (what, bound), = CLAIMS["C5"].bounds.items()
+    for task, groups in _by_task(_looked_at(datasets)).items():
         for preset in ("trpo", "trpo_plus"):
             if some := groups.get(preset):
-                yield task, [_kept(f"{preset}: {what}", task, preset, some, [d["delta"].values for d in some], bound)]
+                yield task, [of_scores(f"{preset}: {what}", task, preset, [_log_quantile(d, d["delta"].values) for d in some], bound)]
 
 
 def _kept_by_ppo(datasets: Datasets) -> Found:
-    for task, groups in _by_task(datasets).items():
-        statements = [_kept(what, task, preset, groups[preset], [float(d.attrs["reference_delta"]) for d in groups[preset]], bound)
-                      for (what, bound), preset in zip(CLAIMS["C6"].bounds.items(), ("ppo", "ppo_m"), strict=True) if preset in groups]
-        yield task, statements if len(statements) == 2 else []
-
-
-def _kept(what: str, task: str, preset: str, some: Datasets, limits: Sequence[float | np.ndarray], bound: Bound) -> Statement:
-    """The share of iterations with held-out mean KL ≤ limit; agents that agree do not make it surer than their iterations are."""
-    found = share(some, "heldout", limits)
-    each = np.array([share([d], "heldout", [limit]).mean for d, limit in zip(some, limits, strict=True)])
-    known = each[np.isfinite(each)]
-    spread = float(np.std(known, ddof=1)) if len(known) > 1 else np.nan
-    return judge(what, task, (preset,), Estimate(found.mean, np.nan, found.low, found.high, found.agents), bound, agents=found.agents,
-                 spread=spread)
+    for task, groups in _by_task(_looked_at(datasets)).items():
+        statements = [of_scores(what, task, preset, [_log_quantile(d, float(d.attrs["reference_delta"])) for d in groups.get(preset, ())], bound)
+                      for (what, bound), preset in zip(CLAIMS["C6"].bounds.items(), ("ppo", "ppo_m"), strict=True)]
+        yield task, statements if {"ppo", "ppo_m"} & groups.keys() else []
 
 
 def _ratios(datasets: Datasets) -> Found:
     (what, bound), (better, below) = CLAIMS["C7"].bounds.items()
-    for task, groups in _by_task(datasets).items():
-        logs = {preset: np.array([_mean_log_ratio(d) for d in some]) for preset, some in groups.items()}
-        statements = [of_scores(f"{preset}: {what}", task, preset, values, bound) for preset, values in logs.items()]
-        if {"ppo", "ppo_m"} <= logs.keys():
-            pairs = {int(d["pairs"].sel(pool="heldout").max()) for preset in ("ppo", "ppo_m") for d in groups[preset]}
-            if len(pairs) > 1:
-                raise UserError(f"the runs on {task} were looked at with {' and '.join(map(str, sorted(pairs)))} held-out pairs: largest "
-                                "ratios are compared at equal numbers only.")
-            statements.append(_difference(better, task, logs["ppo"], logs["ppo_m"], below))
-        yield task, statements
+    for task, groups in _by_task(_looked_at(datasets)).items():
+        statements = [of_scores(f"{preset}: {what}", task, preset, [_median_log_ratio(d, _highest(d)) for d in some], bound)
+                      for preset, some in groups.items()]
+        yield task, [*statements, _ppo_against_ppo_m(better, task, groups.get("ppo", ()), groups.get("ppo_m", ()), below)]
+
+
+def _ppo_against_ppo_m(what: str, task: str, ppo: Datasets, ppo_m: Datasets, bound: Bound) -> Statement:
+    """Unpaired: equal seeds do not pair algorithms. In iterations that all were looked at in, at equal numbers of pairs."""
+    pairs = {int(count) for d in (*ppo, *ppo_m) for count in np.unique(d["pairs"].sel(pool="heldout").values)} - {0}
+    if len(pairs) > 1:
+        raise UserError(f"runs on {task} were looked at with {' and '.join(map(str, sorted(pairs)))} held-out pairs: largest ratios are "
+                        "compared at equal numbers only.")
+    shown = [d["iteration"].values[d["pairs"].sel(pool="heldout").values > 0] for d in (*ppo, *ppo_m)]
+    common = functools.reduce(np.intersect1d, shown) if shown else []
+    first, second = (np.array([_median_log_ratio(d.sel(iteration=common), 1.0) for d in some]) for some in (ppo, ppo_m))
+    first, second = (each[~np.isnan(each)] for each in (first, second))
+    fewest = min(len(first), len(second))
+    if fewest < 2 or np.isinf([*first, *second]).any():
+        unknown = Estimate(math.nan, math.nan, math.nan, math.nan, fewest)
+        return judge(what, task, ("ppo", "ppo_m"), unknown, bound, agents=fewest)
+    spread = float(np.sqrt(np.var(first, ddof=1) + np.var(second, ddof=1)))
+    return judge(what, task, ("ppo", "ppo_m"), agents_of.difference(first, second), bound, agents=fewest, spread=spread)
 
 
 def _agreement(datasets: Datasets) -> Found:
     (what, bound), (fall, above) = CLAIMS["C8"].bounds.items()
     for task, groups in _by_task(datasets).items():
         for preset, some in groups.items():
-            first, later = [], []
-            for agent in _by_agent(some):
-                early = [_cosine(d) for d in agent if int(d.attrs["iteration"]) == 0]
-                late = [_cosine(d) for d in agent if int(d.attrs["iteration"]) > 0]
-                first.append(np.mean(early) if early else np.nan)
-                later.append(np.mean(late) if late else np.nan)
-            yield task, [of_scores(f"{preset}: {what}", task, preset, later, bound),
+            first, later = _first_and_later(some, lambda d: _at_agents_pairs(d, "cosine"))
+            chance = [_at_agents_pairs(d, "chance_cosine") for d in some]
+            note = f"with advantages permuted {np.nanmean(chance):.3g}" if np.isfinite(chance).any() else ""
+            yield task, [of_scores(f"{preset}: {what}", task, preset, later, bound, note),
                          of_scores(f"{preset}: {fall}", task, preset, np.subtract(first, later), above)]
 
 
 def _relative_errors(datasets: Datasets) -> Found:
-    what, bound = _only("C9")
+    (what, bound), = CLAIMS["C9"].bounds.items()
 
     def ratio(d: xr.Dataset) -> float:
         mre = d["mre"].sel(judged="heldout")
         return float(mre.sel(target="gae") / mre.sel(target="returns"))
 
-    yield from _of_later_policies(datasets, what, bound, ratio)
+    for task, preset, some in _groups(datasets):
+        yield task, [of_scores(f"{preset}: {what}", task, preset, _first_and_later(some, ratio)[1], bound)]
 
 
 def _baselines(datasets: Datasets) -> Found:
-    what, bound = _only("C10")
+    (what, bound), = CLAIMS["C10"].bounds.items()
 
-    def taken(d: xr.Dataset) -> float:
-        """(σ²_0 − σ²_V) / (σ²_0 − σ²_V*), Monte-Carlo gradients of about 2,048 pairs: one expectation, other variances."""
-        size = d["size"].values[np.abs(np.log(d["size"].values / AGENT_PAIRS)).argmin()]
-        variance = d["variance"].sel(form="monte_carlo", size=size)
+    def taken(d: xr.Dataset, form: str) -> float:
+        """1 − σ²_V/σ²_0 − ½ (1 − σ²_V*/σ²_0) at about 2,048 pairs; no quotient of what both take away: V* may take nothing."""
+        variance = _near(d)["variance"].sel(form=form)
         none, learned, true = (float(variance.sel(baseline=name)) for name in ("zero", "learned", "true"))
-        return (none - learned) / (none - true) if none > true else np.nan
+        return (1 - learned / none) - (1 - true / none) / 2
 
-    yield from _of_later_policies(datasets, what, bound, taken)
+    for task, preset, some in _groups(datasets):
+        # Monte-Carlo returns less a baseline have one expectation; the authors' estimators have not, so they are a note.
+        plain, theirs = (_first_and_later(some, functools.partial(taken, form=form))[1] for form in ("monte_carlo", "authors"))
+        note = f"as the authors compared {np.nanmean(theirs):.3g}" if np.isfinite(theirs).any() else ""
+        yield task, [of_scores(f"{preset}: {what}", task, preset, plain, bound, note)]
 
 
 def _code_against_algorithm(scores: Mapping[str, Mapping[str, np.ndarray]]) -> Found:
-    what, bound = _only("C11")
+    (what, bound), = CLAIMS["C11"].bounds.items()
     for task, cells in scores.items():
-        if set(agents_.PRESETS) <= cells.keys():
-            found = agents_.algorithm_and_code(cells)
-            yield task, [judge(what, task, agents_.PRESETS, found.difference, bound, agents=min(found.agents))]
+        if set(agents_of.PRESETS) <= cells.keys():
+            found = agents_of.algorithm_and_code(cells)
+            note = (f"ACLI {found.acli.mean:,.0f} [{found.acli.low:,.0f}, {found.acli.high:,.0f}], AAI {found.aai.mean:,.0f} "
+                    f"[{found.aai.low:,.0f}, {found.aai.high:,.0f}]; with no effect at all {found.bias.acli:,.0f} and {found.bias.aai:,.0f}")
+            yield task, [judge(what, task, agents_of.PRESETS, found.difference, bound, agents=min(found.agents), note=note)]
 
 
-def _of_later_policies(datasets: Datasets, what: str, bound: Bound, number: Callable[[xr.Dataset], float]) -> Found:
-    """Each agent's mean over its policies after iteration 0, which has learnt nothing yet."""
-    for task, groups in _by_task(datasets).items():
-        for preset, some in groups.items():
-            values = []
-            for agent in _by_agent(some):
-                late = [number(d) for d in agent if int(d.attrs["iteration"]) > 0]
-                values.append(np.mean(late) if late else np.nan)
-            yield task, [of_scores(f"{preset}: {what}", task, preset, values, bound)]
+# An agent's numbers
 
 
-def _difference(what: str, task: str, first: np.ndarray, second: np.ndarray, bound: Bound) -> Statement:
-    """Of the means of two algorithms, PPO and PPO-M, unpaired: equal seeds do not pair them."""
-    first, second = (each[np.isfinite(each)] for each in (first, second))
-    fewest = min(len(first), len(second))
-    spread = float(np.sqrt(np.var(first, ddof=1) + np.var(second, ddof=1))) if fewest > 1 else np.nan
-    return judge(what, task, ("ppo", "ppo_m"), agents_.difference(first, second), bound, agents=fewest, spread=spread)
+def _looked_at(datasets: Datasets) -> list[xr.Dataset]:
+    """Those that have held-out pairs."""
+    return [d for d in datasets if int(d["pairs"].sel(pool="heldout").max()) > 0]
 
 
-def _mean_log_ratio(dataset: xr.Dataset) -> float:
-    """Mean over one agent's iterations of log(largest held-out ratio / (1 + ε)); infinite ones are above every bound."""
+def _log_quantile(dataset: xr.Dataset, bound: float | np.ndarray) -> float:
+    """log of the 95 % quantile over one agent's iterations of held-out mean KL / bound; NaN where too few were looked at."""
+    kl = dataset["mean_kl"].sel(pool="heldout").values
+    relative = (kl / np.broadcast_to(bound, kl.shape))[~np.isnan(kl)]
+    if len(relative) < FEWEST_ITERATIONS:
+        return math.nan
+    with np.errstate(divide="ignore"):  # an agent that never moves
+        return float(np.log(np.quantile(relative, KEPT, method="higher")))
+
+
+def _median_log_ratio(dataset: xr.Dataset, bound: float) -> float:
+    """Median over one agent's iterations of log(largest held-out ratio / bound); infinite ratios count as what they are."""
     ratio = dataset["max_ratio"].sel(pool="heldout").values
-    ratio = ratio[np.isfinite(ratio)]
-    return float(np.mean(np.log(ratio / _highest(dataset)))) if ratio.size else np.nan
+    ratio = ratio[~np.isnan(ratio)]
+    return float(np.log(np.quantile(ratio, 0.5, method="higher") / bound)) if ratio.size else math.nan
 
 
 def _highest(dataset: xr.Dataset) -> float:
-    """1 + ε; the usual ε for what does not clip."""
-    high = dataset["ratio_high"].values if "ratio_high" in dataset else np.array([1.2])
-    high = high[np.isfinite(high) & (high < 1e6)]
-    return float(high.flat[0]) if high.size else 1.2
+    """1 + ε; that of the usual ε for what does not clip."""
+    high = dataset["ratio_high"].values if "ratio_high" in dataset else np.array([])
+    high = high[np.isfinite(high) & (high < _NO_CLIP)]
+    return float(high[0]) if high.size else 1 + REPORTED_EPSILON
 
 
-def _cosine(dataset: xr.Dataset) -> float:
+def _at_agents_pairs(dataset: xr.Dataset, name: str) -> float:
+    return float(_near(dataset)[name].sel(kind="gradient"))
+
+
+def _near(dataset: xr.Dataset) -> xr.Dataset:
+    """At the size that stands for an agent's 2,048 pairs. Errors: UserError where none is near."""
     sizes = dataset["size"].values
     near = sizes[np.abs(np.log(sizes / AGENT_PAIRS)).argmin()]
-    return float(dataset["cosine"].sel(kind="gradient", size=near))
+    if abs(math.log(near / AGENT_PAIRS)) > math.log(NEAR):
+        raise UserError(f"{dataset.attrs.get('policy', 'a policy')} was looked at with {', '.join(map(str, sizes))} pairs, none near {AGENT_PAIRS}.")
+    return dataset.sel(size=near)
 
 
-def _only(claim: str):
-    return next(iter(CLAIMS[claim].bounds.items()))
+def _first_and_later(datasets: Datasets, number: Callable[[xr.Dataset], float]) -> tuple[np.ndarray, np.ndarray]:
+    """Each agent's number at iteration 0, and its mean over the later iterations that every agent was looked at in; NaN for none."""
+    by_agent: dict[int, dict[int, float]] = {}
+    for d in datasets:
+        of_agent = by_agent.setdefault(int(d.attrs["run_seed"]), {})
+        if int(d.attrs["iteration"]) in of_agent:
+            raise UserError(f"{d.attrs.get('policy', 'a policy')} was looked at twice, at different scales: leave one result away.")
+        of_agent[int(d.attrs["iteration"])] = number(d)
+    later = set.intersection(*(set(each) for each in by_agent.values())) - {0}
+    return (np.array([each.get(0, math.nan) for each in by_agent.values()]),
+            np.array([np.mean([each[k] for k in sorted(later)]) if later else math.nan for each in by_agent.values()]))
+
+
+# Which belong together
 
 
 def _by_task(datasets: Datasets) -> dict[str, dict[str, list[xr.Dataset]]]:
-    """task ↦ preset ↦ datasets."""
+    """task ↦ preset ↦ datasets. Errors: UserError where they were made at different scales."""
     found: dict[str, dict[str, list[xr.Dataset]]] = {}
     for dataset in datasets:
         found.setdefault(str(dataset.attrs["task"]), {}).setdefault(str(dataset.attrs["preset"]), []).append(dataset)
+    for task, groups in found.items():
+        for preset, some in groups.items():
+            if len(scales := {str(d.attrs["scale"]) for d in some if "scale" in d.attrs}) > 1:
+                raise UserError(f"policies of {preset} on {task} were looked at with scales {' and '.join(sorted(scales))}: name results of one.")
     return found
 
 
-def _by_agent(datasets: Datasets) -> list[list[xr.Dataset]]:
-    """Of one preset on one task: the policies of each seed."""
-    found: dict[int, list[xr.Dataset]] = {}
-    for dataset in datasets:
-        found.setdefault(int(dataset.attrs["run_seed"]), []).append(dataset)
-    return list(found.values())
+def _groups(datasets: Datasets) -> Iterable[tuple[str, str, list[xr.Dataset]]]:
+    """task, preset, datasets."""
+    return ((task, preset, some) for task, groups in _by_task(datasets).items() for preset, some in groups.items())
