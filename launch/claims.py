@@ -113,7 +113,7 @@ def _row(statement: Any) -> tuple[str, ...]:
 
 def _number(value: float) -> str:
     if not math.isfinite(value):
-        return "unknown"
+        return "unknown" if math.isnan(value) else "infinite"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -68,7 +68,6 @@ class View:
     def __init__(self, progress: Progress, stream: TextIO):
         self._progress, self._stream = progress, stream
         self._drawn, self._next = "", 0.0
-        self._began = time.monotonic()
         self._spent, self._expected = 0.0, 0.0  # seconds of jobs that ended here, and what had been expected of them
         self._starts: dict[str, float] = {}
 

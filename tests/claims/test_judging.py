@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tfpg.algos import ppo
 from tfpg.claims import judging
 from tfpg.claims.catalogue import CLAIMS
 from tfpg.claims.verdicts import FAILS, HOLDS, UNDECIDED
@@ -184,6 +185,10 @@ def test_c11_judges_acli_less_aai_and_tells_their_bias(means, expected):
 
 def test_c11_needs_all_four_cells():
     assert judging.of_final_scores({TASK: {preset: np.ones(40) for preset in ("ppo", "ppo_m", "trpo_plus")}}) == []
+
+
+def test_the_ratio_of_what_does_not_clip_has_trainings_usual_bound():
+    assert judging.REPORTED_EPSILON == ppo.REPORTED_EPSILON
 
 
 def test_the_claims_are_those_that_are_judged():

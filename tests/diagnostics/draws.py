@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tfpg.diagnostics.statistics.estimates import Estimate
+
 FALL, REACH = 300.0, 3000.0  # mean returns of a robot that falls early, and of one that reaches the time limit
 
 
@@ -22,3 +24,8 @@ def bimodal_std(fall=0.2):
 def covered(estimate, truth):
     """Share of the intervals that hold the truth."""
     return np.mean((estimate.low <= truth) & (truth <= estimate.high))
+
+
+def stacked(found):
+    """Estimates of many simulations as one, [simulations, …]."""
+    return Estimate(*map(np.array, zip(*found, strict=True)))

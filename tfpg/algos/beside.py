@@ -18,7 +18,7 @@ class Work:
         self._future, self._function, self._arguments = future, function, arguments
 
     def result(self) -> Any:
-        """What the function returns or raises."""
+        """What the function returns or raises. To be asked for once: it may be computed here."""
         if self._future.cancel():
             return self._function(*self._arguments)
         return self._future.result()

@@ -13,7 +13,8 @@ import xarray as xr
 
 from tfpg.claims.catalogue import AGENT_PAIRS, CLAIMS, FEWEST_ITERATIONS, KEPT, NEAR
 from tfpg.claims.verdicts import Bound, Statement, Verdict, judge, of_scores, together
-from tfpg.diagnostics.statistics import agents as agents_of
+from tfpg.diagnostics.statistics import factorials
+from tfpg.diagnostics.statistics.agents import difference
 from tfpg.diagnostics.statistics.estimates import Estimate
 from tfpg.errors import UserError
 
@@ -85,7 +86,7 @@ def _ppo_against_ppo_m(what: str, task: str, ppo: Datasets, ppo_m: Datasets, bou
         unknown = Estimate(math.nan, math.nan, math.nan, math.nan, fewest)
         return judge(what, task, ("ppo", "ppo_m"), unknown, bound, agents=fewest)
     spread = float(np.sqrt(np.var(first, ddof=1) + np.var(second, ddof=1)))
-    return judge(what, task, ("ppo", "ppo_m"), agents_of.difference(first, second), bound, agents=fewest, spread=spread)
+    return judge(what, task, ("ppo", "ppo_m"), difference(first, second), bound, agents=fewest, spread=spread)
 
 
 def _agreement(datasets: Datasets) -> Found:
@@ -129,11 +130,11 @@ def _baselines(datasets: Datasets) -> Found:
 def _code_against_algorithm(scores: Mapping[str, Mapping[str, np.ndarray]]) -> Found:
     (what, bound), = CLAIMS["C11"].bounds.items()
     for task, cells in scores.items():
-        if set(agents_of.PRESETS) <= cells.keys():
-            found = agents_of.algorithm_and_code(cells)
+        if set(factorials.PRESETS) <= cells.keys():
+            found = factorials.algorithm_and_code(cells)
             note = (f"ACLI {found.acli.mean:,.0f} [{found.acli.low:,.0f}, {found.acli.high:,.0f}], AAI {found.aai.mean:,.0f} "
                     f"[{found.aai.low:,.0f}, {found.aai.high:,.0f}]; with no effect at all {found.bias.acli:,.0f} and {found.bias.aai:,.0f}")
-            yield task, [judge(what, task, agents_of.PRESETS, found.difference, bound, agents=min(found.agents), note=note)]
+            yield task, [judge(what, task, factorials.PRESETS, found.difference, bound, agents=min(found.agents), note=note)]
 
 
 # An agent's numbers

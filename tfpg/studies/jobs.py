@@ -103,7 +103,6 @@ class Progress:
         """Args: jobs: in the order in which they are begun where there is a choice. endings: what is done already."""
         self.jobs = {job.name: job for job in jobs}
         self.endings = {name: ending for name, ending in endings.items() if name in self.jobs and ending.state == DONE}
-        self.found = frozenset(self.endings)  # done before
         self.running: dict[str, Job] = {}
         _refuse_knots(self.jobs)
 
