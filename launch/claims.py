@@ -42,7 +42,7 @@ def body(values: flags.FlagValues) -> int:
     found = gathering.results(given)
     verdicts = judged(found)
     if values["json"].value:
-        say(json.dumps(_as_json(verdicts, found), ensure_ascii=False, allow_nan=False))
+        say(json.dumps(as_json(verdicts, found), ensure_ascii=False, allow_nan=False))
     else:
         say(report(verdicts, found))
     return 0
@@ -100,7 +100,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _as_json(verdicts: Sequence[Any], found: Results) -> dict[str, Any]:
+def as_json(verdicts: Sequence[Any], found: Results) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if hasattr(value, "_asdict"):
             return {name: plain(each) for name, each in value._asdict().items()}

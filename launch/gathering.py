@@ -28,6 +28,8 @@ class Results(NamedTuple):
     values: list[Any]
     scores: dict[str, dict[str, Any]]  # task ↦ preset ↦ [agents]
     missing: list[str]  # what was passed over, a sentence each
+    unfinished: list[RunDirectory]  # of which only the learning curve counts
+    variants: list[RunDirectory]  # finished runs whose settings are not their preset's
 
 
 def results(given: Sequence[Path]) -> Results:
@@ -35,7 +37,15 @@ def results(given: Sequence[Path]) -> Results:
 
     Errors: UserError for a directory without any run, and for runs that do not compare."""
     missing: list[str] = []
-    return _read(_alike(_configured(_runs(given), missing), missing), missing)
+    runs = _configured(_runs(given), missing)
+    finished, unfinished = ([each for each in runs if each[0].finished == done] for done in (True, False))
+    missing += [f"{run.path} is not finished: nothing of it counts." for run, _ in unfinished]
+    own = [each for each in finished if not _changed(each[1])] or finished
+    variants = [run for run, _ in finished if all(run is not agent for agent, _ in own)]
+    if variants:
+        missing.append(f"{len(variants)} runs of variants, whose settings are not their preset's, are not judged.")
+    _refuse_unlike(own)
+    return _read(own, missing)._replace(unfinished=[run for run, config in unfinished if not _changed(config)], variants=variants)
 
 
 def _runs(given: Sequence[Path]) -> list[RunDirectory]:
@@ -53,32 +63,22 @@ def _runs(given: Sequence[Path]) -> list[RunDirectory]:
 
 
 def _configured(runs: Sequence[RunDirectory], missing: list[str]) -> list[tuple[RunDirectory, Config]]:
-    """Finished runs with their configurations; others are named in `missing`."""
+    """Runs with their configurations; damaged ones are named in `missing`."""
     found = []
     for run in runs:
         try:
-            config = run.config
+            found.append((run, run.config))
         except UserError as error:
             missing.append(str(error))
-            continue
-        if run.finished:
-            found.append((run, config))
-        else:
-            missing.append(f"{run.path} is not finished: nothing of it counts.")
     return found
 
 
-def _alike(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> list[tuple[RunDirectory, Config]]:
-    """Those that are agents of presets: settings as of the preset, but for those that all runs on a task share.
-
-    Errors: UserError where agents of one algorithm differ in more than their seed, algorithms on a task in what must be equal to
+def _refuse_unlike(runs: Sequence[tuple[RunDirectory, Config]]) -> None:
+    """Errors: UserError where agents of one algorithm differ in more than their seed, algorithms on a task in what must be equal to
     compare them, or two runs are one agent."""
-    own = [(run, config) for run, config in runs if not _changed(config)] or list(runs)
-    if len(own) < len(runs):
-        missing.append(f"{len(runs) - len(own)} runs of variants, whose settings are not their preset's, are not judged.")
     first: dict[tuple, tuple[RunDirectory, dict[str, Any]]] = {}
     taken: dict[tuple, RunDirectory] = {}
-    for run, config in own:
+    for run, config in runs:
         values = settings.to_dict(config)
         for key, names in (((config.env, config.preset), values.keys() - set(_FREE)),
                            ((config.env,), {name for name in values if name.split(".")[0] in _COMMON or name in _COMMON})):
@@ -90,7 +90,6 @@ def _alike(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> l
         same = taken.setdefault((config.env, config.preset, config.seed), run)
         if same is not run:
             raise UserError(f"{same.path} and {run.path} are one agent, {config.preset} on {config.env}, seed {config.seed}: leave one away.")
-    return own
 
 
 def _changed(config: Config) -> list[str]:
@@ -105,7 +104,7 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
     from tfpg.diagnostics import results
     from tfpg.report import metrics
 
-    found = Results([run for run, _ in runs], [], [], [], {}, missing)
+    found = Results([run for run, _ in runs], [], [], [], {}, missing, [], [])
     for run, config in runs:
         for name, pattern, into in (("trust_region", "*.nc", found.trust_regions), ("gradients", "*/gradients.nc", found.gradients),
                                     ("values", "*/values.nc", found.values)):

@@ -17,7 +17,7 @@ from launch.commandline import say
 from tfpg import storage
 from tfpg.errors import UserError
 from tfpg.lock import Lock
-from tfpg.studies import cluster, local
+from tfpg.studies import cluster, local, plan
 from tfpg.studies.jobs import Job, Ledger, Progress
 
 ABOUT = ("Runs a study: every agent's training, then every look at them, as many at once as there are processors. STUDY is the name of "
@@ -66,6 +66,7 @@ def body(values: flags.FlagValues) -> int:
         return 0
     storage.make_directory(directory)
     with Lock(directory, "runs the study in"):
+        plan.write(directory, named.name, named.about, jobs)
         progress = _progress(jobs, ledger)  # now nobody else adds to it
         say(studyview.opening(named, agents, progress, directory, where))
         with studyview.View(progress, sys.stdout) as view:

@@ -3,7 +3,6 @@
 import math
 import sys
 
-import numpy as np
 import pytest
 
 from tfpg.report import figures
@@ -39,13 +38,6 @@ def test_long_runs_are_drawn_as_weighted_running_means():
     [line] = lines(figure.axes[0], "ppo")
     # The mean of the last ten of .01, .02, …, .60.
     assert line.get_ydata()[-1] == pytest.approx(0.01 * (51 + 60) / 2)
-
-
-def test_running_mean_is_the_weighted_mean_of_the_last_values():
-    values, weights = np.arange(30.0), np.arange(1.0, 31)
-    found = figures.running_mean(values, weights, 7)
-    slow = [np.average(values[max(0, i - 6): i + 1], weights=weights[max(0, i - 6): i + 1]) for i in range(30)]
-    assert found == pytest.approx(slow)
 
 
 def test_an_algorithm_has_one_colour_and_its_runs_differ_by_line():

@@ -12,14 +12,19 @@ from tfpg.report.figures import PALETTE
 from tfpg.report.sheets import interval, joined, number, signed
 
 INTERVAL, ORIGIN = "95 % interval", r"origin $\theta_k$"
+_NAMES = {"ppo_noclip": "PPO-NoClip", "ppo_bare": "PPO-bare"}
 _POOLS = {"train": "the update's own pairs", "heldout": "held-out pairs"}
 _NOISES = {"common": "common random numbers", "independent": "independent random numbers"}
 
 
 def agent(dataset: xr.Dataset) -> str:
     """PPO-M, from the preset."""
-    name = str(dataset.attrs.get("preset") or dataset.attrs.get("algorithm", ""))
-    return name.upper().replace("_PLUS", "+").replace("_", "-")
+    return named(str(dataset.attrs.get("preset") or dataset.attrs.get("algorithm", "")))
+
+
+def named(preset: str) -> str:
+    """PPO-M for ppo_m, TRPO+ for trpo_plus, as the papers have them."""
+    return _NAMES.get(preset) or preset.upper().replace("_PLUS", "+").replace("_", "-")
 
 
 def colour(dataset: xr.Dataset) -> str:

@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 
+from tfpg.numerics.running import running_mean
+
 Run = tuple[str, Sequence[Mapping[str, Any]]]
 
 PALETTE = {
@@ -108,13 +110,6 @@ def value_panel(axes: Axes, runs: Sequence[Run]) -> None:
     axes.set_ylim(max(-1.0, axes.get_ylim()[0]), 1.05)  # one bad iteration (−50) would flatten all others
 
 
-def running_mean(values: np.ndarray, weights: np.ndarray, width: int = _WINDOW) -> np.ndarray:
-    """Weighted mean of the last `width` values at each place (fewer at the beginning)."""
-    total, weight = np.cumsum(values * weights), np.cumsum(weights)
-    total[width:], weight[width:] = total[width:] - total[:-width], weight[width:] - weight[:-width]
-    return total / weight
-
-
 def _arranged(
         panels: Sequence[Callable[[Axes, Sequence[Run]], None]], runs: Sequence[Run], title: str | None) -> Figure:
     columns = min(2, len(panels))
@@ -158,7 +153,7 @@ def _curves(axes: Axes, runs: Sequence[Run], key: str, *, weight: str | None = N
             continue
         axes.plot(steps, values, color=look.colour, linewidth=0.6, alpha=0.3, zorder=1)
         weights = _series(rows, weight, where=key)[1][finite] if weight else np.ones_like(values)
-        mean = np.exp(running_mean(np.log(values), weights)) if log else running_mean(values, weights)
+        mean = np.exp(running_mean(np.log(values), weights, _WINDOW)) if log else running_mean(values, weights, _WINDOW)
         axes.plot(steps, mean, **style, **_STYLE)
 
 

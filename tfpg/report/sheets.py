@@ -21,7 +21,8 @@ SMALL, MEDIUM, LARGE = 8, 9, 12
 WIDTH = 10.0
 _TIE = "\0"  # stands for a space within a phrase, which textwrap then does not break
 _LINE, _TITLE, _LEGEND = 0.17, 0.36, 0.24  # inches
-_GREY, _WARNING = "0.3", "#B23B00"
+WARNING = "#B23B00"
+_GREY = "0.3"
 
 
 def blank(height: float, *, width: float = WIDTH) -> Figure:
@@ -64,20 +65,20 @@ def finish(figure: Figure, title: str, notes: Sequence[str], *, warnings: Sequen
     """Puts title, caption, warnings and the legend of everything labelled around the body."""
     width, body = figure.get_size_inches()
     characters = int(width * 72 / (SMALL * 0.57))  # 0.57 em: DejaVu Sans's mean width
-    notes = [line for note in notes if note for line in _wrapped(note, characters)]
+    lines = [(line, f"note {index}", _GREY, None) for index, note in enumerate(notes) if note for line in _wrapped(note, characters)]
+    lines += [(warning, f"warning {index}", WARNING, "bold") for index, warning in enumerate(warnings)]
     named = _labelled(figure)
     columns = _columns(list(named), characters)
     foot = 0.06 + (_LEGEND * -(-len(named) // columns) if named else 0)
-    head = _TITLE + _LINE * (len(notes) + len(warnings)) + 0.05
+    head = _TITLE + _LINE * len(lines) + 0.05
     height = body + head + foot
     figure.set_size_inches(width, height)
     figure.get_layout_engine().set(rect=(0, foot / height, 1, body / height))
     heading = figure.suptitle(title, fontweight="bold", fontsize=LARGE, y=1 - 0.08 / height, va="top")
     heading.set_in_layout(False)  # its room is the head, not the body's
-    for index, line in enumerate([*notes, *warnings]):
-        warned = index >= len(notes)
-        text = figure.text(0.5, 1 - (_TITLE + _LINE * index) / height, line, ha="center", va="top", fontsize=SMALL,
-                           color=_WARNING if warned else _GREY, fontweight="bold" if warned else None)
+    for index, (line, name, colour, weight) in enumerate(lines):
+        text = figure.text(0.5, 1 - (_TITLE + _LINE * index) / height, line, ha="center", va="top", fontsize=SMALL, color=colour,
+                           fontweight=weight, gid=name)  # by its name a page puts a note's lines together again
         text.set_in_layout(False)
     if named:
         legend = figure.legend(named.values(), named.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.02 / height),

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tfpg.report.figures import PALETTE, running_mean
+from tfpg.numerics.running import running_mean
+from tfpg.report.figures import PALETTE
 from tfpg.report.trust_regions import BOUND, POOLS, log_scale
 
 WINDOW, LONG = 10, 50  # runs so long are shown as running means, so wide

@@ -1,0 +1,341 @@
+"""What does a report show, chapter by chapter? Results in, sections with figures and tables out; what is not there is left out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from launch import pictures
+from launch.gathering import Results
+from launch.reporting.drawing import Drawer, slug
+from launch.reporting.verdicts import number
+from tfpg import settings
+from tfpg.diagnostics import ablations, learning, results
+from tfpg.diagnostics.trust_regions import over_agents
+from tfpg.errors import UserError
+from tfpg.report import ablations as ablation_figures
+from tfpg.report import (
+    captions,
+    gradients,
+    metrics,
+    side_by_side,
+    trust_regions,
+    values,
+    within_run,
+)
+from tfpg.report import learning as learning_figures
+from tfpg.report.page import grounds
+from tfpg.report.page.contents import Cell, Grounds, Link, Picture, Section, Table
+from tfpg.run_directory import RunDirectory
+
+_SURFACES = ("return", "surrogate", "slices", "concentration", "updates", "film")
+_FREE = ("seed", "runtime.env_threads", "rollout.patience")
+
+
+class Chapter(NamedTuple):
+    """A section, and what verdicts point to in it."""
+
+    section: Section | None
+    links: dict[tuple[str, str], list[Link]]  # (instrument, task) ↦ figures and data
+
+
+# Scores and learning curves
+
+
+def scores(found: Results, draw: Drawer, published: Any) -> Chapter:
+    """Learning curves and final scores. Args: published: (task, preset) ↦ Published."""
+    agents = _agents(found)
+    curves, tables, parts, links = [], [], [], {}
+    tasks = list(dict.fromkeys(agent.task for agent in agents))
+    for task in tasks:
+        try:
+            curves.append(learning.curves([agent for agent in agents if agent.task == task]))
+        except UserError as error:
+            draw.missing.append(f"no learning curves of {task}: {error}")
+    if curves:
+        kept = [draw.data(slug("learning", each.attrs["task"]), each) for each in curves]
+        parts.append(draw.picture("learning-curves", lambda: learning_figures.curves(curves), kept, says=_curves_say(curves)))
+    if any(agent.finished for agent in agents):
+        summary = learning.scores(agents)
+        kept = draw.data("scores", summary)
+        ours = {(task, preset): each for (task, preset), each in published.items() if _has(summary, task, preset)}
+        parts.append(draw.picture("final-scores", lambda: learning_figures.scores(summary, ours), [kept], says=_scores_say(summary)))
+        tables.append(_score_table(summary, ours))
+        links = {("scores", task): [Link("figure", "#final-scores"), *draw.links([kept])] for task in tasks}
+    words = ("Final: the mean over the episodes of the last 5 iterations, then over agents. IQM: the interquartile mean over agents.",)
+    return Chapter(_section("scores", "Learning curves and scores", words, [*parts, *tables]), links)
+
+
+def _agents(found: Results) -> list[learning.Agent]:
+    agents = []
+    for run, finished in [*((run, True) for run in found.runs), *((run, False) for run in found.unfinished)]:
+        try:
+            rows = metrics.read(run.metrics)
+        except UserError:  # named by who gathered
+            continue
+        scores, config = metrics.final_scores(rows), run.config
+        agents.append(learning.Agent(config.env, config.preset, config.seed, rows, scores["final/return"], scores["final/best_return"], finished))
+    return [agent for agent in agents if agent.rows]
+
+
+def _curves_say(curves: Sequence[xr.Dataset]) -> str:
+    said = []
+    for each in curves:
+        last = [(captions.named(preset), row[np.isfinite(row)][-1]) for preset, row in zip(
+            each["preset"].values.tolist(), each["mean_return"].values, strict=True) if np.isfinite(row).any()]
+        said.append(f"At the end on {each.attrs['task']}: {', '.join(f'{name} {number(value)}' for name, value in last)}")
+    return ". ".join(said)
+
+
+def _scores_say(summary: xr.Dataset) -> str:
+    rows = (summary.isel(group=group) for group in range(summary.sizes["group"]))
+    return "Final scores: " + ", ".join(f"{captions.named(row['preset'].item())} on {row['task'].item()} {_interval(row, 'final_return')}"
+                                        for row in rows)
+
+
+def _score_table(summary: xr.Dataset, published: Any) -> Table:
+    rows = []
+    for group in range(summary.sizes["group"]):
+        one = summary.isel(group=group)
+        task, preset = one["task"].item(), one["preset"].item()
+        paper = published.get((task, preset))
+        theirs = f"{number(paper.mean)} [{number(paper.low)}, {number(paper.high)}] ({paper.task})" if paper else "–"
+        rows.append((Cell(f"{captions.named(preset)}, {task}"), Cell(str(int(one["final_return_count"])), "number"),
+                     *(Cell(_interval(one, name), "number") for name in ("final_return", "iqm_return", "best_return")), Cell(theirs, "number")))
+    return Table("score-table", "Scores with 95 % intervals over agents", ("agents of", "n", "final, mean", "final, IQM", "best iteration, mean",
+                                                                        "published final mean"), tuple(rows))
+
+
+# Trust regions
+
+
+def regions(found: Results, draw: Drawer) -> Chapter:
+    """KL and ratio through training, over agents; the first agent of each algorithm from within."""
+    parts: list[Picture | None] = []
+    links: dict[tuple[str, str], list[Link]] = {}
+    for task, some in _by(found.trust_regions, "task").items():
+        name = slug("trust-regions", task)
+        try:
+            window = within_run.WINDOW if max(d.sizes["iteration"] for d in some) >= within_run.LONG else 1
+            summary = over_agents.over_seeds(some, window=window)
+        except UserError as error:
+            draw.missing.append(f"no figure of trust regions on {task}: {error}")
+            continue
+        kept = draw.data(name, summary)
+        parts.append(draw.picture(name, functools.partial(trust_regions.over_seeds, summary, title=f"Trust regions, {task}"), [kept, *some]))
+        links["trust_region", task] = [Link("figure", f"#{name}"), *draw.links([kept])]
+        for preset, own in _by(some, "preset").items():
+            first = min(own, key=lambda d: int(d.attrs["run_seed"]))
+            parts.append(draw.picture(slug("inside", preset, task), functools.partial(within_run.inside, first), [first]))
+    words = ("How far each update moved the policy, on its own pairs and on held-out pairs of the old policy. Dotted: TRPO's δ, 1 + ε.",)
+    return Chapter(_section("trust-regions", "Trust regions", words, parts), links)
+
+
+# Landscapes
+
+
+def grounds_of(found: Results, draw: Drawer) -> Chapter:
+    """Surfaces to turn, then what they rest on."""
+    policies = landscapes_of(found, draw.missing)
+    if not policies:
+        return Chapter(None, {})
+    parts: list[Any] = []
+    links: dict[tuple[str, str], list[Link]] = {}
+    turnable = grounds.viewer(policies)
+    if turnable["policies"]:
+        parts.append(Grounds("viewer", turnable))
+    runs: dict[tuple, list[dict[str, xr.Dataset]]] = {}
+    for policy in policies:
+        first = next(iter(policy.values()))
+        runs.setdefault(tuple(str(first.attrs[name]) for name in ("task", "preset", "run_seed")), []).append(policy)
+    shown: set[tuple[str, str]] = set()
+    for (task, preset, seed), of_run in sorted(runs.items(), key=lambda item: (item[0][0], item[0][1], int(item[0][2]))):
+        if (task, preset) in shown:  # the others can be turned, and have their figures beside their data
+            draw.missing.append(f"{preset} on {task}, seed {seed}: its landscapes can be turned; still figures are of the first seed alone.")
+            continue
+        shown.add((task, preset))
+        made = [*_panels(of_run, draw, slug(preset, task)),
+                *(each for policy in of_run for each in _stills(policy, draw))]
+        parts += made
+        links.setdefault(("landscape", task), []).extend(
+            Link(f"figure: {captions.named(preset)}", f"#{picture.name}") for picture in made[:1] if picture is not None)
+    words = (("True return and surrogate over the algorithm's step and a random direction. The surface illustrates; statements are made "
+             "from the slices, where the step is compared with random directions of equal norm. Points that were not computed are "
+             "holes. Surfaces are shown on scales of their own."),)
+    return Chapter(_section("landscapes", "Landscapes", words, parts), links)
+
+
+def landscapes_of(found: Results, missing: list[str]) -> list[dict[str, xr.Dataset]]:
+    """Stored surfaces by name, a mapping for each policy and scale, in the order of runs and iterations."""
+    policies = []
+    for run in found.runs:
+        for directory in sorted((run.diagnostics / "landscapes").glob("*")):
+            policy = {}
+            for name in _SURFACES:
+                path = directory / f"{name}.nc"
+                if path.exists():
+                    try:
+                        policy[name] = _own(results.load(path), path, run)
+                    except UserError as error:
+                        missing.append(str(error))
+            if policy:
+                policies.append(policy)
+    return policies
+
+
+def _own(dataset: xr.Dataset, path: Path, run: RunDirectory) -> xr.Dataset:
+    config, attrs = run.config, dataset.attrs
+    if (attrs.get("task"), attrs.get("preset"), attrs.get("run_seed")) != (config.env, config.preset, config.seed):
+        raise UserError(f"{path} is of another run: {attrs.get('preset')} on {attrs.get('task')}, seed {attrs.get('run_seed')}.")
+    return dataset
+
+
+def _panels(of_run: Sequence[dict[str, xr.Dataset]], draw: Drawer, name: str) -> list[Picture | None]:
+    """All checkpoints of a run beside each other, each on its own scale, for the run's own step and the recomputed one."""
+    both = [policy[surface] for policy in of_run for surface in ("return", "surrogate") if surface in policy]
+    if not both:
+        return []
+    made = []
+    for update in range(min(each.sizes["update"] for each in both)):
+        label = "own" if update == 0 else f"recomputed-{int(both[0]['update'][update])}"
+        make = functools.partial(side_by_side.panels, both, shared=False, update=update, pool="heldout")
+        made.append(draw.picture(slug("landscape", name, label), make, both))
+    return made
+
+
+def _stills(policy: dict[str, xr.Dataset], draw: Drawer) -> Iterable[Picture | None]:
+    """Slices, concentration, repeated updates and film of one policy."""
+    for name in ("slices", "concentration", "updates", "film"):
+        if name in policy:
+            dataset = policy[name]
+            label = slug(name, *(dataset.attrs[each] for each in ("preset", "task", "run_seed", "iteration", "scale")))
+            yield draw.picture(label, functools.partial(pictures.DRAWERS[name], dataset), [dataset], says=_slices_say(dataset) if name == "slices" else "")
+
+
+def _slices_say(dataset: xr.Dataset) -> str:
+    if "rank_slope" not in dataset:
+        return ""
+    rank, low, high = (np.ravel(dataset[f"rank_slope{end}"].values)[0] for end in ("", "_low", "_high"))
+    return f"The slope along the step ranks {rank:g} [{low:g}, {high:g}] among the step and random directions of equal norm"
+
+
+# Gradients and values
+
+
+def agreement(found: Results, draw: Drawer) -> Chapter:
+    """Gradient quality of the first agent of each algorithm; noise scales of all."""
+    parts, links = [], {}
+    for task, some in _by(found.gradients, "task").items():
+        for preset, own in _by(some, "preset").items():
+            shown = _first_seed(own)
+            name = slug("gradients", preset, task)
+            parts.append(draw.picture(name, functools.partial(gradients.agreement, shown), shown))
+            links.setdefault(("gradients", task), []).append(Link(f"figure: {captions.named(preset)}", f"#{name}"))
+        parts.append(draw.picture(slug("noise-scale", task), functools.partial(gradients.noise_scales, some), some))
+    words = (("How well independent estimates of the gradient, and of the algorithm's step, agree with each other and with what very many "
+             "pairs say, against the pairs behind each."),)
+    return Chapter(_section("gradients", "Gradient estimates", words, parts), links)
+
+
+def predictions(found: Results, draw: Drawer) -> Chapter:
+    """Value prediction and baselines of the first agent of each algorithm."""
+    parts, links = [], {}
+    for task, some in _by(found.values, "task").items():
+        for preset, own in _by(some, "preset").items():
+            shown, name = _first_seed(own), slug("values", preset, task)
+            make = functools.partial(values.by_iteration, shown) if len(shown) > 1 else functools.partial(values.study, shown[0])
+            parts.append(draw.picture(name, make, shown))
+            links.setdefault(("values", task), []).append(Link(f"figure: {captions.named(preset)}", f"#{name}"))
+    words = ("Whether the value net predicts returns or only its own targets, and what three baselines do to the gradient.",)
+    return Chapter(_section("values", "Value prediction", words, parts), links)
+
+
+# Ablations
+
+
+def toggles(found: Results, draw: Drawer) -> Chapter:
+    """1 − CDF of the score by toggle, for each factorial among the variants."""
+    parts: list[Any] = []
+    for (task, preset), runs in _by_agent(found.variants).items():
+        agents = []
+        for run in runs:
+            try:
+                score = metrics.final_scores(metrics.read(run.metrics))
+            except UserError as error:
+                draw.missing.append(str(error))
+                continue
+            agents.append(ablations.Agent(settings.to_dict(run.config), score["final/return"], score["final/best_return"]))
+        try:
+            dataset = ablations.ablation(agents, free=_FREE).assign_attrs(task=task, preset=captions.named(preset))
+        except UserError as error:
+            draw.missing.append(f"no ablation of {preset} on {task}: {error}")
+            continue
+        kept = draw.data(slug("ablation", preset, task), dataset)
+        for score in ablations.SCORES:
+            parts.append(draw.picture(slug("ablation", preset, task, score), functools.partial(
+                ablation_figures.exceedance, dataset, score=score), [kept], says=_toggles_say(dataset, score)))
+        parts.append(_toggle_table(dataset, task, preset))
+    words = ("Agents of a factorial of code-level optimisations: the share of them that reaches at least a score, with each toggle and without it.",)
+    return Chapter(_section("ablations", "Code-level optimisations", words, parts), {})
+
+
+def _toggles_say(dataset: xr.Dataset, score: str) -> str:
+    chosen = dataset.sel(score=score)
+    return "Main effects: " + ", ".join(f"{name.removeprefix('code_level.')} {number(float(effect))}" for name, effect in zip(
+        dataset["toggle"].values.tolist(), chosen["effect"].values, strict=True))
+
+
+def _toggle_table(dataset: xr.Dataset, task: str, preset: str) -> Table:
+    rows = []
+    for toggle in dataset["toggle"].values.tolist():
+        one = dataset.sel(toggle=toggle)
+        rows.append((f"{toggle}: {one['on'].item()} against {one['off'].item()}",
+                     Cell(" + ".join(str(int(n)) for n in one["agents"].sel(score="final").values), "number"),
+                     *(Cell(_interval(one.sel(score=score), "effect"), "number") for score in ablations.SCORES)))
+    return Table(slug("effects", preset, task), f"Main effects of {captions.named(preset)} on {task}, with 95 % intervals",
+                 ("toggle", "agents with + without", "final score", "best iteration"), tuple(rows))
+
+
+# Small things
+
+
+def _section(name: str, title: str, words: Sequence[str], parts: Iterable[Any]) -> Section | None:
+    parts = tuple(part for part in parts if part is not None)
+    return Section(name, title, tuple(words), parts) if parts else None
+
+
+def _by(datasets: Iterable[xr.Dataset], attribute: str) -> dict[str, list[xr.Dataset]]:
+    found: dict[str, list[xr.Dataset]] = {}
+    for dataset in datasets:
+        found.setdefault(str(dataset.attrs[attribute]), []).append(dataset)
+    return found
+
+
+def _by_agent(runs: Sequence[RunDirectory]) -> dict[tuple[str, str], list[RunDirectory]]:
+    found: dict[tuple[str, str], list[RunDirectory]] = {}
+    for run in runs:
+        found.setdefault((run.config.env, run.config.preset), []).append(run)
+    return found
+
+
+def _first_seed(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """One agent's, in the order of its iterations."""
+    first = min(int(d.attrs["run_seed"]) for d in datasets)
+    return sorted((d for d in datasets if int(d.attrs["run_seed"]) == first), key=lambda d: int(d.attrs["iteration"]))
+
+
+def _has(summary: xr.Dataset, task: str, preset: str) -> bool:
+    return bool(((summary["task"] == task) & (summary["preset"] == preset)).any())
+
+
+def _interval(one: xr.Dataset, name: str) -> str:
+    value, low, high = (float(one[name + end]) for end in ("", "_low", "_high"))
+    return number(value) + (f" [{number(low)}, {number(high)}]" if np.isfinite([low, high]).all() else "")
+
+
+CHAPTERS: tuple[Callable[[Results, Drawer], Chapter], ...] = (regions, grounds_of, agreement, predictions, toggles)

@@ -1,0 +1,83 @@
+"""How do verdicts stand on a page? A card for each claim, with links to the figures and files it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfpg.claims.catalogue import CLAIMS
+from tfpg.claims.verdicts import FAILS, HOLDS
+from tfpg.report import captions
+from tfpg.report.page.contents import Cell, ClaimCard, Judged, Link, Ruling, Section, Table
+
+_KINDS = {HOLDS: "holds", FAILS: "fails"}
+_WORDS = ("A claim holds where the 95 % interval over agents lies beyond a margin that was fixed before any data, does not hold where it "
+          "lies on the other side, and is undecided else. A claim of several statements holds where all do. The unit is the agent; fewer "
+          "than three decide nothing. Margins: tfpg/claims/catalogue.py.")
+
+
+def section(verdicts: Sequence[Any], links: Mapping[tuple[str, str], Sequence[Link]], more: Sequence[Link]) -> Section:
+    """The first chapter. Args: links: to figures, by instrument and task. more: to the file of all verdicts."""
+    cards = []
+    for name, claim in CLAIMS.items():
+        judged = tuple(_judged(verdict, links.get((claim.from_what, verdict.task), ())) for verdict in verdicts if verdict.claim == name)
+        missing = "" if judged else f"not judged: there are no results of {claim.from_what} that it could be judged from"
+        cards.append(ClaimCard(name, claim.text, claim.source, judged, missing))
+    return Section("verdicts", "Verdicts", (_WORDS,), (_overview(verdicts, more), *cards))
+
+
+def number(value: float) -> str:
+    """As the terminal has it."""
+    if not math.isfinite(value):
+        return "unknown" if math.isnan(value) else "infinite"
+    return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")
+
+
+def kind(verdict: str) -> str:
+    """Its class on the page."""
+    return _KINDS.get(verdict, "undecided")
+
+
+def _overview(verdicts: Sequence[Any], more: Sequence[Link]) -> Table:
+    """One line a claim, one column a task."""
+    tasks = list(dict.fromkeys(verdict.task for verdict in verdicts))
+    rows = []
+    for name, claim in CLAIMS.items():
+        cells = []
+        for task in tasks:
+            of_task = [verdict for verdict in verdicts if verdict.claim == name and verdict.task == task]
+            said = "; ".join(f"{_presets(verdict)}: {verdict.verdict}" if len(of_task) > 1 else verdict.verdict for verdict in of_task)
+            kinds = {kind(verdict.verdict) for verdict in of_task}
+            cells.append(Cell(said or "–", kinds.pop() if len(kinds) == 1 else ""))
+        rows.append((Cell(f"{name}  {claim.text}", links=(Link("→", f"#{name}"),)), *cells))
+    caption = "All claims at a glance" + (f" ({more[0].text})" if more and not tasks else "")
+    return Table("claims", caption, ("claim", *tasks), tuple(rows))
+
+
+def _judged(verdict: Any, links: Sequence[Link]) -> Judged:
+    rulings = []
+    for statement in verdict.statements:
+        more = f"{statement.needed:,} agents would decide, were effect and spread as seen" if statement.needed else ""
+        rulings.append(Ruling(
+            _what(statement), number(statement.value), _interval(statement),
+            f"{statement.agents} agent{'s' * (statement.agents != 1)}",
+            f"{'above' if statement.bound.above else 'below'} {statement.bound.margin:g}", statement.verdict, kind(statement.verdict),
+            "; ".join(part for part in (statement.note, more) if part)))
+    return Judged(verdict.task, _presets(verdict), verdict.verdict, kind(verdict.verdict), tuple(rulings), tuple(links))
+
+
+def _what(statement: Any) -> str:
+    """With the algorithm's name as papers have it."""
+    first, colon, rest = statement.what.partition(": ")
+    return f"{captions.named(first)}: {rest}" if colon and first in statement.presets else captions.sentence(statement.what)
+
+
+def _interval(statement: Any) -> str:
+    known = math.isfinite(statement.low) and math.isfinite(statement.high)
+    return f"[{number(statement.low)}, {number(statement.high)}]" if known else "none"
+
+
+def _presets(verdict: Any) -> str:
+    names = dict.fromkeys(preset for statement in verdict.statements for preset in statement.presets)
+    return ", ".join(captions.named(name) for name in names)

@@ -1,0 +1,87 @@
+"""The page is one HTML text that is well formed and needs no network."""
+
+import html.parser
+import re
+
+import pytest
+
+from tests.report import surfaces
+from tfpg.report.page import grounds, rendering
+from tfpg.report.page.contents import Cell, ClaimCard, Grounds, Judged, Link, Page, Picture, Ruling, Section, Table
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+
+
+class Outline(html.parser.HTMLParser):
+    """Checks that elements are closed in order; keeps names, places and links."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.hrefs, self.alts, self.scripts, self.sources = [], [], [], [], 0, []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.hrefs += [attrs["href"]] if "href" in attrs and tag == "a" else []
+        self.alts += [attrs.get("alt")] if tag == "img" else []
+        self.sources += [attrs[name] for name in ("src", "href") if name in attrs and tag != "a"]
+        self.scripts += tag == "script"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def page(*, parts=(), missing=(), title="Study <one>"):
+    ruling = Ruling("PPO: log ratio", "0.3", "[0.1, 0.5]", "3 agents", "below 0", "does not hold", "fails", "a note")
+    card = ClaimCard("C7", "no algorithm keeps the ratio", "SEED", (
+        Judged("Hopper-v5", "PPO", "does not hold", "fails", (ruling,), (Link("figure", "#one"),)),), "")
+    picture = Picture("one", "A title", 'what it shows & "says"', ("34 episodes a point",), ("few episodes",), b"light", b"dark",
+                      (Link("PNG", "figures/one.png"),), (640, 480))
+    table = Table("t", "A table", ("a", "b"), (("x", Cell("1", "number")),), folded=True)
+    return Page(title, "about", (("agents", "9"),), (
+        Section("verdicts", "Verdicts", ("words",), (card,)), Section("curves", "Curves", (), (picture, table, *parts))), missing)
+
+
+def test_every_element_is_closed_and_every_place_is_there_once():
+    outline = Outline(rendering.html(page(parts=(Grounds("viewer", grounds.viewer([{"return": surfaces.returns()}])),), missing=("a run",))))
+    assert len(set(outline.ids)) == len(outline.ids)
+    places = [href[1:] for href in outline.hrefs if href.startswith("#")]
+    assert places and set(places) <= set(outline.ids)
+
+
+def test_nothing_is_fetched():
+    outline = Outline(rendering.html(page()))
+    assert all(source.startswith("data:") for source in outline.sources)
+
+
+def test_pictures_have_alternative_texts_and_words_are_escaped():
+    text = rendering.html(page())
+    assert Outline(text).alts == ['what it shows & "says"'] * 2
+    assert "Study &lt;one&gt;" in text and "<one>" not in text
+
+
+def test_the_library_of_surfaces_is_there_only_where_there_are_some():
+    without = rendering.html(page())
+    with_some = rendering.html(page(parts=(Grounds("viewer", grounds.viewer([{"return": surfaces.returns()}])),)))
+    assert len(without) < 100_000
+    assert len(with_some) > 3_000_000
+
+
+def test_a_text_cannot_end_a_script():
+    data = {"policies": [{"name": "</script><b>", "steps": []}]}
+    text = rendering.html(page(parts=(Grounds("viewer", data),)))
+    assert "</script><b>" not in text and "<\\/script><b>" in text
+    Outline(text)
+
+
+@pytest.mark.parametrize(("missing", "said"), [((), None), (("one run",), "1 thing is missing"), (("a", "b"), "2 things are missing")])
+def test_a_partial_page_says_so_first(missing, said):
+    text = rendering.html(page(missing=missing))
+    assert ("Partial." in text) == (said is not None)
+    if said:
+        assert said in re.sub(r"\s+", " ", text)
+        assert text.index("Partial.") < text.index("Verdicts</h2>")

@@ -1,0 +1,109 @@
+"""How does a figure come onto a page and into files? Drawn once on light and once on dark paper; its own words become its caption."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tfpg.report import dark
+from tfpg.report.page.contents import Link, Picture
+
+_DPI, _SCREEN = 150, 96  # dots an inch, in files and as a page counts them
+_SYMBOLS = {r"\theta": "θ", r"\pi": "π", r"\phi": "φ", r"\lambda": "λ", r"\Sigma": "Σ", r"\nabla": "∇", r"\epsilon": "ε", r"\rho": "ρ",
+            r"\delta": "δ", r"\sqrt": "√", r"\mathrm": "", r"\hat": "", r"\,": " "}
+
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells every table of every font that a PDF takes a part of
+
+
+class Drawn(NamedTuple):
+    """A figure's files and its picture."""
+
+    picture: Picture
+    png: bytes
+    pdf: bytes
+
+
+def drawn(name: str, figure: Figure, *, says: str = "", links: tuple[Link, ...] = ()) -> Drawn:
+    """Everything that is made of a figure, which is used up.
+
+    Args: says: what the numbers in it say, a sentence for who does not see it. links: to its data."""
+    title, notes, warnings = words(figure)
+    alt = ". ".join(part.rstrip(".") for part in (title, panels(figure), says) if part) + "."
+    png = _saved(figure, "png")
+    figure.set_layout_engine("none")  # where everything is, is known now
+    with matplotlib.rc_context({"pdf.fonttype": 42}):  # letters stay letters: journals ask for it
+        pdf = _saved(figure, "pdf", metadata={"CreationDate": None})
+    files = (Link("PNG", f"figures/{name}.png"), Link("PDF", f"figures/{name}.pdf"))
+    _bare(figure)
+    light = _image(figure)
+    night = _image(dark.darken(figure))
+    shown = (light.width * _SCREEN // _DPI, light.height * _SCREEN // _DPI)
+    return Drawn(Picture(name, title, alt, notes, warnings, _webp(light), _webp(night), (*files, *links), shown), png, pdf)
+
+
+def words(figure: Figure) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Title, caption and warnings as the figure itself says them."""
+    found: dict[str, list[str]] = {}
+    for text in figure.texts:
+        if text is not figure._suptitle:
+            found.setdefault(text.get_gid() or "note", []).append(plain(text.get_text()))
+    notes = [" ".join(lines) for name, lines in found.items() if name.startswith("note")]
+    notes += [said for legend in figure.legends if (said := plain(legend.get_title().get_text()))]
+    return plain(figure.get_suptitle()), tuple(notes), tuple(" ".join(lines) for name, lines in found.items() if name.startswith("warning"))
+
+
+def panels(figure: Figure) -> str:
+    """What its axes show: their titles and what is on them."""
+    found = []
+    for axes in figure.get_axes():
+        title, x, y = (plain(each) for each in (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()))
+        said = ": ".join(part for part in (title, f"{y} against {x}" if x and y else y or x) if part)
+        if said and axes.get_label() != "<colorbar>":
+            found.append(said)
+    found = list(dict.fromkeys(found))
+    return f"Panels: {'; '.join(found)}" if found else ""
+
+
+def plain(text: str) -> str:
+    r"""Mathematics of matplotlib as a line of text: $\theta_{k+1}$ is θ_k+1."""
+    def formula(match: re.Match) -> str:
+        inside = match[1]
+        for symbol, letter in _SYMBOLS.items():
+            inside = inside.replace(symbol, letter)
+        return re.sub(r"[{}\\]", "", inside)
+
+    return re.sub(r"\s+", " ", re.sub(r"\$([^$]*)\$", formula, text or "")).strip()
+
+
+def _bare(figure: Figure) -> None:
+    """Without the words that the page says in letters of its own."""
+    figure.suptitle("")
+    for text in list(figure.texts):
+        if text is not figure._suptitle:
+            text.remove()
+    for legend in figure.legends:
+        legend.set_title(None)
+        legend.set_in_layout(True)  # else it is cut off
+
+
+def _saved(figure: Figure, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=_DPI, **options)
+    return buffer.getvalue()
+
+
+def _image(figure: Figure) -> Image.Image:
+    return Image.open(io.BytesIO(_saved(figure, "png", bbox_inches="tight", pad_inches=0.06))).convert("RGB")
+
+
+def _webp(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=90, method=4)
+    return buffer.getvalue()

@@ -1,0 +1,54 @@
+"""How is a page written? One HTML file with everything in it: no network, no file beside it but for links to data."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+import jinja2
+from plotly.offline import get_plotlyjs
+
+from tfpg.report.page.contents import Cell, ClaimCard, Grounds, Page, Picture, Table
+
+
+def html(page: Page) -> str:
+    """The page as one text."""
+    turnable = any(isinstance(part, Grounds) for section in page.sections for part in section.parts)
+    return _template().render(
+        page=page, style=_asset("style.css"), script=_asset("page.js"), viewer=_asset("viewer.js") if turnable else "",
+        plotly=_in_script(get_plotlyjs()) if turnable else "")
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"data_uri": _data_uri, "json": _json, "kind": _kind, "cell": _cell}
+    return environment.from_string(_asset("page.html"))
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _kind(part: Any) -> str:
+    return {Picture: "picture", Table: "table", Grounds: "grounds", ClaimCard: "claim"}[type(part)]
+
+
+def _cell(value: str | Cell) -> Cell:
+    return value if isinstance(value, Cell) else Cell(value)
+
+
+def _data_uri(webp: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(webp).decode()}"
+
+
+def _json(value: Any) -> str:
+    return _in_script(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def _in_script(text: str) -> str:
+    """A text that ends no <script> before its time. JSON and JavaScript read <\\/ as </."""
+    return text.replace("</", "<\\/")
