@@ -63,6 +63,9 @@ def define(values: flags.FlagValues) -> None:
     whole("seed", 0, "seed of directions, start states and noise", low=0, high=2**32 - 1, values=values)
     whole("max_steps", None, "cuts episodes after so many steps; default the task's time limit, or 1000 where it has none",
           values=values)
+    text("share", None, "plays one of N shares, I/N, of what the survey takes and leaves it in the directory, beside others in other "
+         "processes or on other machines that share it; first: only what all shares need, recomputed steps and updates; default all of it, "
+         "which joins what shares played", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost, after a first look of 128 episodes", flag_values=values)
     text("output", None, "directory of the results, for several policies one below it for each; default "
          "diagnostics/landscapes/<iteration>-<scale> of the policy's run, or landscapes/… of the current directory for a "
@@ -86,6 +89,7 @@ def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the surveys."""
     paths = [policies.named(given) for given in values["policy"].value or [None]]
     plan, surfaces = _plan(values), _surfaces(values)
+    share = None if values["share"].value is None else surveyplan.parse_share(values["share"].value)
     others = [path for path in paths if policies.is_foreign(path)]
     foreign = _foreign(values, others)
     if others:
@@ -98,7 +102,7 @@ def body(values: flags.FlagValues) -> int:
     from launch import surveys
 
     return surveys.run(paths, plan, surfaces, runtime=runtime, output=values["output"].value,
-                       dry_run=values["dry_run"].value, foreign=foreign)
+                       dry_run=values["dry_run"].value, share=share, foreign=foreign)
 
 
 def _plan(values: flags.FlagValues) -> Plan:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from launch.surveyplan import Plan
 from tfpg.diagnostics import foreign, pools, updates
 from tfpg.diagnostics.landscapes import plane, surrogates
+from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe, Subject
 from tfpg.errors import UserError
+from tfpg.types import Trajectory
 
 _REFUSED = "TRPO refused it, and --step=proposed shows what the line search refused"
 _NORM_0 = {  # what a step of norm 0 means, and what to do
@@ -21,13 +23,19 @@ _NORM_0 = {  # what a step of norm 0 means, and what to do
 }
 
 
-class Move(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Move:
     """One step that is looked at."""
 
     label: str  # stored | proposed | given | recomputed
     pairs: int  # that it was made from; 0 where nobody knows
     step: np.ndarray  # [P] float64
-    train: surrogates.Pairs | None  # the update's own pairs
+    have_train: Callable[[], surrogates.Pairs | None]  # of a kept step they are drawn again, and only where they are asked for
+
+    @functools.cached_property
+    def train(self) -> surrogates.Pairs | None:
+        """The update's own pairs."""
+        return self.have_train()
 
     @property
     def norm(self) -> float:
@@ -41,10 +49,10 @@ class Move(NamedTuple):
 
 
 class Moves:
-    """The steps of one policy. Args: as of surveying.Survey."""
+    """The steps of one policy. Args: as of surveying.Survey; parts: where recomputed steps are kept."""
 
-    def __init__(self, subject: Subject, plan: Plan, threads: int):
-        self._subject, self._plan, self._threads = subject, plan, threads
+    def __init__(self, subject: Subject, plan: Plan, threads: int, parts: Parts | None = None):
+        self._subject, self._plan, self._threads, self._parts = subject, plan, threads, parts or Parts(None)
         self._layout = subject.layout  # asked once: a probe builds a network for it
         self.refused: tuple[str, ...] = ()  # recomputed steps that are not among `all`, in words
 
@@ -64,10 +72,10 @@ class Moves:
         subject, plan = self._subject, self._plan
         if plan.step in ("taken", "proposed"):
             found = updates.stored(subject) if plan.step == "taken" else updates.proposed(subject)
-            return self._checked(Move(found.kind, found.pairs, found.step, surrogates.stored_pairs(subject)))
+            return self._checked(Move(found.kind, found.pairs, found.step, lambda: surrogates.stored_pairs(subject)))
         step = foreign.direction(plan.step, subject).astype(np.float64)
-        pairs = surrogates.stored_pairs(subject) if isinstance(subject, Probe) else None
-        return self._checked(Move("given", 0, step, pairs))
+        ours = isinstance(subject, Probe)
+        return self._checked(Move("given", 0, step, lambda: surrogates.stored_pairs(subject) if ours else None))
 
     @functools.cached_property
     def heldout(self) -> surrogates.Pairs:
@@ -96,11 +104,28 @@ class Moves:
         return {"step_norm": move.norm, "random_norm": float(np.linalg.norm(random)), "step_kl": kls[0], "random_kl": kls[1]}
 
     def _recomputed(self, pairs: int) -> Move:
-        pool = pools.draw(self._subject, pairs, 1, seed=self._plan.seed, threads=self._threads)
-        repeater = updates.Repeater(self._subject, minibatches=self._plan.minibatches)
-        made = repeater(pool, updates.stream(self._subject, seed=self._plan.seed, repeat=0))
-        step = made.proposed if self._plan.step == "proposed" else made.step
-        return Move("recomputed", pairs, step.step, surrogates.pool_pairs(pool, made.batch))
+        subject, plan = self._subject, self._plan
+        repeater = updates.Repeater(subject, minibatches=plan.minibatches)
+
+        own: list[surrogates.Pairs] = []  # where the step is made now: a million pairs are not held twice
+
+        def drawn() -> Trajectory:
+            return pools.draw(subject, pairs, 1, seed=plan.seed, threads=self._threads)
+
+        def compute() -> dict[str, np.ndarray]:
+            pool = drawn()
+            made = repeater(pool, updates.stream(subject, seed=plan.seed, repeat=0))
+            own.append(surrogates.pool_pairs(pool, made.batch))
+            return {"step": (made.proposed if plan.step == "proposed" else made.step).step}
+
+        def train() -> surrogates.Pairs:
+            pool = None if own else drawn()
+            return own[0] if own else surrogates.pool_pairs(pool, repeater.prepare(pool))
+
+        facts = {**updates.facts(subject, minibatches=plan.minibatches), "kind": "step", "pairs": pairs, "seed": plan.seed,
+                 "proposed": plan.step == "proposed"}
+        kept = self._parts.kept(facts, {"step": (len(subject.theta),)}, compute)
+        return Move("recomputed", pairs, kept["step"], train)
 
     def _checked(self, move: Move) -> Move:
         if not move.norm > 0:

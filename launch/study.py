@@ -81,7 +81,10 @@ def body(values: flags.FlagValues) -> int:
 
 
 def _progress(jobs: Sequence[Job], ledger: Ledger) -> Progress:
-    return Progress(jobs, {job.name: ending for job in jobs if (ending := ledger.ending(job)) is not None})
+    for job in jobs:
+        if damaged := ledger.damage(job):
+            say(f"once more: {damaged}")
+    return Progress(jobs, ledger.endings(jobs))
 
 
 def _check_executor(values: flags.FlagValues) -> None:

@@ -20,6 +20,7 @@ OTHERS = (5_000, 7_000)  # tasks that were not measured
 STARTED = 12.0  # s from the command on until anything is played
 LENGTH = 500  # pairs an episode, about, where it is not known
 _WORK = {"landscape": 1.4, "gradients": 1.6, "values": 1.3}  # seconds, in those of the playing alone
+_JOINED = 0.02  # of a landscape's seconds that come after all playing: statistics, surrogates and figures (scale small: 0.01)
 _LEFT = {"landscape": 15.0, "gradients": 3.0, "values": 2.0}  # MB, most of it what was played, and figures
 _METRICS = 4_500 + 2_000  # bytes an iteration of metrics.jsonl and events
 
@@ -77,10 +78,31 @@ def playing(task: Task, pairs: int, instrument: str) -> Cost:
     return Cost(pairs, STARTED + _WORK[instrument] * pairs / task.played, _LEFT[instrument])
 
 
+class Split(NamedTuple):
+    """Of the jobs of a landscape in shares."""
+
+    first: Cost
+    share: Cost
+    joined: Cost
+
+
+def in_shares(task: Task, pairs: int, shares: int, budget: Any, surfaces: Sequence[str] | None) -> Split:
+    """A landscape of so many pairs in so many shares. Args: budget, surfaces: as of landscape_pairs."""
+    updates = budget.repeats * 2_048 if surfaces is None or "updates" in surfaces else 0
+    first = min(pairs, _recomputed(budget) + updates)
+    each, second = -(-(pairs - first) // shares), _WORK["landscape"] / task.played
+    return Split(Cost(first, STARTED + first * second, 1.0), Cost(each, STARTED + each * second, _LEFT["landscape"] / shares),
+                 Cost(0, STARTED + _JOINED * pairs * second, 1.0))
+
+
+def _recomputed(budget: Any) -> int:
+    """Pairs that updates are repeated from."""
+    return sum(int(pairs) for pairs in budget.update_pairs if pairs != "stored")
+
+
 def landscape_pairs(budget: Any, surfaces: Sequence[str] | None) -> int:
     """Pairs of the surfaces asked for; None: all but the film. Args: budget: a Landscape of configs/diagnostics.py."""
     grid, steps = budget.points**2, len(budget.update_pairs)
-    recomputed = sum(int(pairs) for pairs in budget.update_pairs if pairs != "stored")
     costs = {
         "return": steps * grid * budget.pairs,
         "surrogate": budget.heldout_pairs,
@@ -88,4 +110,4 @@ def landscape_pairs(budget: Any, surfaces: Sequence[str] | None) -> int:
         "concentration": grid * max(budget.concentration),
         "updates": budget.repeats * (2_048 + budget.repeat_episodes * LENGTH),
     }
-    return int(sum(cost for name, cost in costs.items() if surfaces is None or name in surfaces)) + recomputed
+    return int(sum(cost for name, cost in costs.items() if surfaces is None or name in surfaces)) + _recomputed(budget)

@@ -1,7 +1,8 @@
 """Which jobs is a study? Every agent's training, then what looks at it, with what each will cost. Nothing here imports TensorFlow.
 
     train.<preset>-<task>-<seed>[-<variant>]                 runs/<preset>-<task>-<seed>[-<variant>]
-    <instrument>.<preset>-<task>-<seed>[-<variant>].<k>      its results among the run's diagnostics"""
+    <instrument>.<preset>-<task>-<seed>[-<variant>].<k>      its results among the run's diagnostics; a long landscape's
+                                                             shares before it (launch/studyshares.py)"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from launch import commandline, gradientplan, scales, studycosts, valueplan
+from launch import commandline, gradientplan, scales, studycosts, studyshares, valueplan
 from tfpg import settings
 from tfpg import study as study_
 from tfpg.config import Config
@@ -29,7 +30,7 @@ from tfpg.study import AT_RUNS, Agents, Look
 _STUDIES = Path(__file__).resolve().parent.parent / "configs" / "studies"
 THREADS = 1  # of each agent's environments: more agents at once use processors better than more threads, and never change a bit
 _DIRECTORY = {"landscape": "landscapes", "gradients": "gradients", "values": "values"}
-_RESERVED = ("policy", "run", "output", "dry_run")  # flags that say where a job's results are
+_RESERVED = ("policy", "run", "output", "dry_run", "share")  # flags that say where a job's results are
 _DEFAULT_SCALE = "small"  # of every launcher that has one
 
 
@@ -110,7 +111,7 @@ def jobs(each: Sequence[Agent]) -> list[Job]:
         some = list(some)
         trainings = [_training(agent, tasks[_task(agent)]) for agent in some]
         found += trainings
-        found += [dataclasses.replace(job, needs=(training.name,), basis=training.identity)
+        found += [dataclasses.replace(job, needs=(training.name, *job.needs), basis=training.identity)
                   for agent, training in zip(some, trainings, strict=True) for look in agent.looks
                   for job in _looks(agent, look, tasks[_task(agent)])]
     names = [job.name for job in found]
@@ -162,8 +163,13 @@ def _looks(agent: Agent, look: Look, task: studycosts.Task) -> Iterator[Job]:
         else:
             product = f"{_DIRECTORY[look.instrument]}/{k:06d}-{scale}"
             cost = studycosts.playing(task, _pairs(look, budget, agent.config), look.instrument)
-        yield Job(f"{name}.{k:06d}", f"launch.{look.instrument}", (f"--policy={_policy(agent, k)}", *given), (),
+        job = Job(f"{name}.{k:06d}", f"launch.{look.instrument}", (f"--policy={_policy(agent, k)}", *given), (),
                   f"{_run(agent)}/diagnostics/{product}", *cost)
+        if look.instrument == "landscape":
+            shares = studyshares.count(cost.seconds, look.shares)
+            yield from studyshares.split(job, shares, studycosts.in_shares(task, cost.pairs, shares, budget, _surfaces(look)))
+        else:
+            yield job
 
 
 def refuse_unkept(each: Sequence[Agent], directory: Path) -> None:
@@ -210,8 +216,12 @@ def _pairs(look: Look, budget: Any, config: Config) -> int:
         return sum(plan.pairs(pairs, getattr(config.algorithm, "minibatches", 1)).values())
     if look.instrument == "values":
         return sum(valueplan.Plan(scale="", seed=0, **budget._asdict()).tasks(pairs).values())
+    return studycosts.landscape_pairs(budget, _surfaces(look))
+
+
+def _surfaces(look: Look) -> list[str] | None:
     surfaces = look.flags.get("surface")
-    return studycosts.landscape_pairs(budget, None if surfaces is None else as_text(surfaces).split(","))
+    return None if surfaces is None else as_text(surfaces).split(",")
 
 
 def _iteration(k: int, agent: Agent) -> int:

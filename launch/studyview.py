@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -33,10 +34,12 @@ def plan(progress: Progress, where: int | str) -> str:
     rows = [("", "job", "pairs", "time", "disk", "")]
     for kind in _KINDS:
         some = [job for job in progress.jobs.values() if job.name.startswith(f"{kind}.")]
-        for job in some[:_LISTED]:
-            rows.append((kind, job.name.partition(".")[2], *_cost([job]), "done" if job.name in progress.endings else ""))
+        together = [list(each) for _, each in itertools.groupby(some, key=lambda job: job.towards or job)]
+        for each in together[:_LISTED]:
+            done = sum(job.name in progress.endings for job in each)
+            rows.append((kind, _named(each), *_cost(each), "done" if done == len(each) else f"{done} done" if done else ""))
             kind = ""
-        if rest := some[_LISTED:]:
+        if rest := list(itertools.chain.from_iterable(together[_LISTED:])):
             rows.append(("", f"and {len(rest):,} more", *_cost(rest), ""))
     left = progress.left
     pairs, seconds, megabytes = summed(left)
@@ -128,6 +131,12 @@ class View:
         self._stream.write("\r" + " " * len(self._drawn) + "\r" + text)
         self._stream.flush()
         self._drawn = text
+
+
+def _named(jobs: Sequence[Job]) -> str:
+    """One job, or what plays parts of one: its first and its shares."""
+    name = jobs[0].name.partition(".")[2]
+    return name if len(jobs) == 1 else f"{name} and {len(jobs) - 1} shares"
 
 
 def _cost(jobs: Iterable[Job]) -> tuple[str, str, str]:

@@ -19,8 +19,9 @@ import xarray as xr
 from launch import firstlook
 from launch.moves import Move, Moves, described
 from launch.surveyplan import NEEDS_STEP, Plan
-from tfpg.diagnostics import results, returns
+from tfpg.diagnostics import results, returns, updates
 from tfpg.diagnostics.landscapes import film, plane, post_update, slices, surfaces
+from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Subject
 
 
@@ -49,7 +50,8 @@ class Survey:
         self._threads, self._store = threads, returns.Store(directory / "parts")
         self._progress: returns.Progress = lambda episodes, pairs, seconds: None
         self.missing = tuple(name for name in surfaces if not (directory / f"{name}.nc").exists())
-        self._made = Moves(subject, plan, threads)
+        self._parts = Parts(directory / "parts")
+        self._made = Moves(subject, plan, threads, self._parts)
         self._check()
         self.pilot = firstlook.look(subject, directory, seed=plan.seed, threads=threads, max_steps=plan.max_steps)
 
@@ -133,6 +135,21 @@ class Survey:
 
     # Doing it
 
+    def prepare(self) -> None:
+        """Makes and keeps what all else is played from: recomputed steps, and the updates of surface updates."""
+        if self._needs_step:
+            _ = self.moves()
+        if "updates" in self.missing:
+            _ = self._updated
+
+    def jobs(self) -> list[returns.Job]:
+        """Everything that `measure` plays of the missing surfaces, surface after surface."""
+        return [job for surface in self.missing for job in getattr(self, f"_{surface}_jobs", list)()]
+
+    def play_share(self, number: int, count: int, progress: returns.Progress) -> int:
+        """One of `count` shares of that, left where `measure` finds it. Args, returns: as of returns.play_share."""
+        return returns.play_share(self.subject, self.jobs(), number, count, store=self._store, threads=self._threads, progress=progress)
+
     def measure(self, surface: str, progress: returns.Progress) -> xr.Dataset:
         """One surface, stored as <surface>.nc by the caller."""
         self._progress = progress
@@ -157,10 +174,16 @@ class Survey:
             plan=str({name: value for name, value in plan.items() if value is not None}))
 
     def _return(self) -> xr.Dataset:
+        return self._by_update([surfaces.returns(self.subject, ground, **asked, **self._playing()) for ground, asked in self._grounds()])
+
+    def _return_jobs(self) -> list[returns.Job]:
+        return [surfaces.job(ground, **asked) for ground, asked in self._grounds()]
+
+    def _grounds(self) -> list[tuple[plane.Plane, dict[str, Any]]]:
+        """Every step's plane, and what is played on it."""
         episodes = self.pilot.episodes_for(self.plan.pairs)
-        return self._by_update([
-            surfaces.returns(self.subject, self._made.plane_of(move), episodes=episodes, numbers=(0, number), **self._sampling())
-            for number, move in enumerate(self.moves())])
+        return [(self._made.plane_of(move), {"episodes": episodes, "numbers": (0, number), **self._sampling()})
+                for number, move in enumerate(self.moves())]
 
     def _surrogate(self) -> xr.Dataset:
         grounds = self._finished("return")
@@ -174,42 +197,74 @@ class Survey:
         return self._by_update(found)
 
     def _concentration(self) -> xr.Dataset:
-        sampling = {**self._sampling(), "numbers": (2,)}
+        sampling = {**self._sampling(), **self._playing(), "numbers": (2,)}
         del sampling["noise"]  # independent by its nature
         grounds = self._finished("return")  # other episodes of the same points
         reference = None if grounds is None else grounds["episode_return"].isel(update=0).transpose("x", "y", "episode").values
         return surfaces.concentration(self.subject, self._made.plane_of(self.moves()[0]), self.budgets(),
                                         reference=reference, **sampling)
 
+    def _concentration_jobs(self) -> list[returns.Job]:
+        sampling = {**self._sampling(), "noise": "independent", "numbers": (2,)}
+        return [surfaces.job(self._made.plane_of(self.moves()[0]), episodes=max(self.budgets().values()), **sampling)]
+
     def _slices(self) -> xr.Dataset:
         plan, moves, pilot = self.plan, self.moves(), self.pilot
-        lines = {"step": moves[0].step} | {
-            f"random {i + 1}": self._made.random(i, moves[0], norm="step") for i in range(plan.directions)}
-        again = {move.described: move.step * (moves[0].norm / move.norm) for move in moves[1:]}
-        ts = plane.grid(plan.slice_points, *plan.slice_extent)
-        found = slices.slices(self.subject, lines, ts, episodes=pilot.episodes_for(plan.slice_pairs), recomputed=again,
-                              **self._sampling())
+        lines, again, ts = self._lines()
+        playing = {**self._sampling(), **self._playing()}
+        found = slices.slices(self.subject, lines, ts, episodes=pilot.episodes_for(plan.slice_pairs), recomputed=again, **playing)
         if moves[0].train is not None:
             pairs = {"train": moves[0].train, "heldout": self._made.heldout}
             climbed = slices.slice_surrogates(self.subject, {**lines, **again}, ts, pairs)
             found = found.merge(climbed, combine_attrs="drop_conflicts")
         found = slices.compared(found)
-        ends = slices.ends(self.subject, [move.step for move in moves], episodes=pilot.episodes_for(plan.end_pairs),
-                           **self._sampling())
+        ends = slices.ends(self.subject, [move.step for move in moves], episodes=pilot.episodes_for(plan.end_pairs), **playing)
         ends = ends.assign_coords(move_pairs=("move", [move.pairs for move in moves]), move_kind=("move", [m.label for m in moves]),
                                   move_norm=("move", [move.norm for move in moves]))
         return found.merge(ends, combine_attrs="drop_conflicts")
+
+    def _slices_jobs(self) -> list[returns.Job]:
+        plan, pilot, sampling = self.plan, self.pilot, self._sampling()
+        lines, again, ts = self._lines()
+        return [slices.job(self.subject, {**lines, **again}, ts, episodes=pilot.episodes_for(plan.slice_pairs), **sampling),
+                slices.ends_job(self.subject, [move.step for move in self.moves()], episodes=pilot.episodes_for(plan.end_pairs), **sampling)]
+
+    def _lines(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+        """Of the slices: the step and random directions, recomputed steps at the step's norm, and where on each."""
+        plan, moves = self.plan, self.moves()
+        lines = {"step": moves[0].step} | {
+            f"random {i + 1}": self._made.random(i, moves[0], norm="step") for i in range(plan.directions)}
+        again = {move.described: move.step * (moves[0].norm / move.norm) for move in moves[1:]}
+        return lines, again, plane.grid(plan.slice_points, *plan.slice_extent)
 
     def _updates(self) -> xr.Dataset:
         plan = self.plan
         return post_update.distribution(
             self.subject, repeats=plan.repeats, episodes=plan.repeat_episodes, seed=plan.seed, minibatches=plan.minibatches,
-            max_steps=plan.max_steps, threads=self._threads, store=self._store, progress=self._progress)
+            max_steps=plan.max_steps, parts=self._parts, **self._playing())
+
+    def _updates_jobs(self) -> list[returns.Job]:
+        plan = self.plan
+        return [*post_update.jobs(self.subject, self._updated, episodes=plan.repeat_episodes, seed=plan.seed, max_steps=plan.max_steps)]
+
+    @functools.cached_property
+    def _updated(self) -> list[updates.Step]:
+        plan = self.plan
+        return post_update.updated(self.subject, repeats=plan.repeats, seed=plan.seed, minibatches=plan.minibatches,
+                                   threads=self._threads, parts=self._parts)
 
     def _film(self) -> xr.Dataset:
+        ts, asked = self._film_of()
+        return film.film(self.subject, self.later, ts, **asked, **self._playing())
+
+    def _film_jobs(self) -> list[returns.Job]:
+        ts, asked = self._film_of()
+        return [surfaces.job(film.way(self.subject, self.later, ts), **asked)]
+
+    def _film_of(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Where on the way something is played, and what."""
         ts = plane.grid(self.plan.slice_points, 0.0, 1.0)  # from θ_k to the later θ: beyond, nothing was ever trained
-        return film.film(self.subject, self.later, ts, episodes=self.pilot.episodes_for(self.plan.slice_pairs),
-                         numbers=(3,), **self._sampling())
+        return ts, {"episodes": self.pilot.episodes_for(self.plan.slice_pairs), "numbers": (3,), **self._sampling()}
 
     # Small things
 
@@ -220,8 +275,10 @@ class Survey:
 
     def _sampling(self) -> dict[str, Any]:
         plan = self.plan
-        return {"seed": plan.seed, "noise": plan.noise, "max_steps": plan.max_steps, "threads": self._threads,
-                "store": self._store, "progress": self._progress}
+        return {"seed": plan.seed, "noise": plan.noise, "max_steps": plan.max_steps}
+
+    def _playing(self) -> dict[str, Any]:
+        return {"threads": self._threads, "store": self._store, "progress": self._progress}
 
     def _by_update(self, found: list[xr.Dataset]) -> xr.Dataset:
         whole = xr.concat(found, "update", combine_attrs="drop_conflicts", join="override")

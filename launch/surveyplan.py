@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfpg.errors import UserError, nearest
 
@@ -20,6 +21,7 @@ NEEDS_STEP = ("return", "surrogate", "slices", "concentration")
 NEEDS_TRAINING = ("surrogate", "updates")  # what a policy alone does not carry
 CHOICES = {"norm": ("paper", "step", "filter", "kl"), "noise": ("common", "independent"),
            "minibatches": ("same number", "same size")}
+FIRST = "first"  # the share of what all others need
 _FLAGS = {"concentration": "sizes"}  # where a flag has another name than its field
 
 
@@ -70,6 +72,32 @@ def _check_axis(prefix: str, points: int, low: float, high: float) -> None:
     if points < least:
         raise UserError(f"{prefix}points={points} is too few for {prefix}extent={low:g},{high:g}: {', '.join(f'{c:g}' for c in held)} "
                         f"{'and one more ' if len(held) < least else ''}make {least}.")
+
+
+class Share(NamedTuple):
+    """Which part of a survey one process plays."""
+
+    number: int  # 1 … count; 0: only what all shares need
+    count: int
+
+    @property
+    def name(self) -> str:
+        """As its record is called: first, 2-of-8."""
+        return f"{self.number}-of-{self.count}" if self.number else FIRST
+
+    def __str__(self) -> str:
+        return f"{self.number} of {self.count}" if self.number else FIRST
+
+
+def parse_share(text: str) -> Share:
+    """first, or I/N."""
+    if text.strip() == FIRST:
+        return Share(0, 0)
+    found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+    number, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise UserError(f"share={text} is no share: give I/N, for example 2/8 for the second of eight, or {FIRST}.")
+    return Share(number, count)
 
 
 def as_json(plan: Plan) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from typing import Any
 
 import xarray as xr
 
-from launch import numbers, pictures, policies, stored
+from launch import numbers, pictures, policies, shares, stored
 from launch.announcing import announcement
 from launch.commandline import say
 from launch.firstlook import PILOT
 from launch.surveying import Survey
-from launch.surveyplan import NEEDS_TRAINING, SURFACES, Plan, as_json
+from launch.surveyplan import NEEDS_TRAINING, SURFACES, Plan, Share, as_json
 from tfpg import storage
 from tfpg.config import Runtime
 from tfpg.diagnostics import foreign as other_code
@@ -29,29 +29,49 @@ NUMBERS = "numbers.txt"
 
 
 def run(paths: Sequence[Path], plan: Plan, surfaces: tuple[str, ...] | None, *, runtime: Runtime, output: str | None,
-        dry_run: bool, foreign: dict[str, Any] | None) -> int:
+        dry_run: bool, share: Share | None, foreign: dict[str, Any] | None) -> int:
     """Surveys of all policies, one after the other; every policy's input is checked before the first is played.
 
-    Args: foreign: how policies of other code are read. Returns: the exit code."""
+    Args: share: that is played of each; None: all of it, and results. foreign: how policies of other code are read.
+    Returns: the exit code."""
     subjects = [_subject(path, foreign) for path in paths]
     directories = [_directory(output, path, subject, plan, len(paths)) for path, subject in zip(paths, subjects, strict=True)]
     policies.check_apart(paths, directories)
-    plans = [_plan_of(subject, plan, directory) for subject, directory in zip(subjects, directories, strict=True)]
-    surveys = []
-    for subject, own, directory in zip(subjects, plans, directories, strict=True):
-        if not (directory / PILOT).exists():
-            say(f"first look at {subject.path} …")
-        surveys.append(Survey(subject, own, _surfaces(subject, plan, surfaces), directory, runtime.env_threads))
-    say(announcement(surveys))
+
+    def begun() -> list[Survey]:
+        return _begun(subjects, directories, plan, surfaces, threads=runtime.env_threads, dry_run=dry_run)
+
+    if share is not None and not dry_run:
+        with shares.alone(directories):
+            surveys = begun()
+            for survey in surveys:
+                shares.prepare(survey)
+        if share.number:
+            shares.play(surveys, share)
+        return 0
+    surveys = begun()
     if dry_run:
         return 0
-    for survey in surveys:
-        storage.write_json(survey.directory / stored.PLAN, as_json(survey.plan))
     with Budget(sum(task.total for survey in surveys for task in survey.tasks())) as budget:
         found = [_surveyed(survey, budget) for survey in surveys]
     if len(found) > 1:
         say(f"panels of all policies: {pictures.panels(found, directories[0].parent)}")
     return 0
+
+
+def _begun(subjects: Sequence[Subject], directories: Sequence[Path], plan: Plan, surfaces: tuple[str, ...] | None, *, threads: int,
+           dry_run: bool) -> list[Survey]:
+    """Every policy looked at, its cost announced, and its plan stored."""
+    plans = [_plan_of(subject, plan, directory) for subject, directory in zip(subjects, directories, strict=True)]
+    surveys = []
+    for subject, own, directory in zip(subjects, plans, directories, strict=True):
+        if not (directory / PILOT).exists():
+            say(f"first look at {subject.path} …")
+        surveys.append(Survey(subject, own, _surfaces(subject, plan, surfaces), directory, threads))
+    say(announcement(surveys))
+    for survey in () if dry_run else surveys:
+        storage.write_json(survey.directory / stored.PLAN, as_json(survey.plan))
+    return surveys
 
 
 def _surveyed(survey: Survey, budget: Budget) -> dict[str, xr.Dataset]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -33,14 +35,22 @@ class Lock:
         path = self._directory / "lock"
         with storage.user_errors("hold", path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                self._wait()
-            except BlockingIOError:
-                holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
+            if not self._taken(PATIENCE):
+                sentence = self._holder()
                 self.release()
-                raise UserError(f"another process{holder and ' ' + holder} {self._verb} {self._directory}.") from None
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, f"(pid {os.getpid()} on {platform.node()})\n".encode())
+                raise UserError(sentence)
+            self._sign()
+        return self
+
+    def wait(self, tell: Callable[[str], None]) -> Self:
+        """Takes it as soon as nobody else has it. Args: tell: called once, with a sentence, where somebody has it."""
+        path = self._directory / "lock"
+        with storage.user_errors("hold", path):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            if not self._taken(PATIENCE):
+                tell(self._holder())
+                self._taken(math.inf)
+            self._sign()
         return self
 
     def release(self) -> None:
@@ -55,12 +65,23 @@ class Lock:
     def __exit__(self, *_) -> None:
         self.release()
 
-    def _wait(self) -> None:
-        until = time.monotonic() + PATIENCE
+    def _taken(self, patience: float) -> bool:
+        """Whether it could be taken within so many seconds."""
+        until = time.monotonic() + patience
         while True:
             try:
-                return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise
+                    return False
                 time.sleep(0.05)
+
+    def _holder(self) -> str:
+        """Who has it, a sentence."""
+        holder = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip()
+        return f"another process{holder and ' ' + holder} {self._verb} {self._directory}."
+
+    def _sign(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"(pid {os.getpid()} on {platform.node()})\n".encode())

@@ -34,6 +34,7 @@ class Look:
     tasks: tuple[str, ...] | None = None  # only agents of these; None: all
     algorithms: tuple[str, ...] | None = None
     seeds: tuple[int, ...] | None = None
+    shares: int | None = None  # jobs that play a landscape beside each other; None: so many that each takes two hours at most; 1: never
 
     def __post_init__(self):
         for name, kind in (("iterations", int), ("tasks", str), ("algorithms", str), ("seeds", int)):
@@ -45,6 +46,8 @@ class Look:
             raise UserError(f"{self.instrument} looks at policies: its look needs iterations, for example iterations=[0, 150].")
         if self.instrument in AT_RUNS and self.iterations:
             raise UserError(f"{self.instrument} looks at whole runs: its look takes no iterations.")
+        if self.shares is not None and (self.instrument != "landscape" or type(self.shares) is not int or self.shares < 1):
+            raise UserError(f"shares={self.shares!r} of a look of {self.instrument}: a landscape alone is split, into 1 or more jobs.")
         if self.instrument == "evaluate" and self.scale is not None:
             raise UserError("evaluate has no scale: flags={'episodes': 100} says how many.")
 

@@ -102,11 +102,11 @@ def test_a_recomputed_step_that_is_refused_is_left_out_and_named(trpo, monkeypat
     asked = moves(trpo, update_pairs=("stored", "64", "32"))
     recomputed = asked._recomputed
     nothing = {"step": np.zeros(trpo.theta.shape)}
-    monkeypatch.setattr(asked, "_recomputed", lambda pairs: recomputed(pairs)._replace(**nothing if pairs == 64 else {}))
+    monkeypatch.setattr(asked, "_recomputed", lambda pairs: dataclasses.replace(recomputed(pairs), **nothing if pairs == 64 else {}))
     assert [move.pairs for move in asked.all] == [handmade.T * handmade.N, 32]
     assert asked.refused == ("recomputed step of 64 pairs",)
     alone = moves(trpo, update_pairs=("64",))
-    monkeypatch.setattr(alone, "_recomputed", lambda pairs: recomputed(pairs)._replace(step=np.zeros(trpo.theta.shape)))
+    monkeypatch.setattr(alone, "_recomputed", lambda pairs: dataclasses.replace(recomputed(pairs), **nothing))
     with pytest.raises(UserError, match="recomputed step of 64 pairs of .* has norm 0"):
         _ = alone.all
 

@@ -5,9 +5,11 @@ import os
 import time
 
 import pytest
+import xarray as xr
 
 from launch import study
-from tests.launch.grounds import command
+from tests.launch.grounds import PLAYED, TINY, command
+from tfpg.diagnostics import results
 
 STUDY = '''"""Two agents, two iterations."""
 from tfpg.study import Agents, Look
@@ -83,6 +85,45 @@ def test_a_study_that_another_process_runs_is_refused(tmp_path):
         code, _, err = run(tmp_path)
     assert code == 2
     assert "runs the study in" in err
+
+
+def found(directory, surface):
+    dataset = results.load(directory / f"{surface}.nc")
+    return dataset.assign_attrs(policy="")  # where it lies
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_landscape_in_shares_equals_one_in_one_job_and_is_mended_when_a_result_is_cut(tmp_path):
+    tiny = dict(flag.removeprefix("--").split("=") for flag in TINY if not flag.startswith("--scale"))
+    file = tmp_path / "mine.py"
+    text = STUDY.format(seeds="[0]", episodes=8).partition("looks=")[0]
+
+    def run(shares, directory):
+        file.write_text(f"{text}looks=[Look('landscape', iterations=[1], scale='smoke', shares={shares}, flags={tiny})])\n")
+        return command(study, str(file), f"--output={tmp_path / directory}")
+
+    for shares, directory in ((1, "one"), (3, "split")):
+        code, out, err = run(shares, directory)
+        assert code == 0, out + err
+    assert "6 of 6 jobs are done" in out  # train, first, three shares, landscape
+    landscape = "runs/trpo-CartPole-v1-0/diagnostics/landscapes/000001-smoke"
+    one, split = (tmp_path / directory / landscape for directory in ("one", "split"))
+    assert {path.name for path in (split / "shares").glob("*.json")} == {"first.json", *(f"{i}-of-3.json" for i in (1, 2, 3))}
+    for name in PLAYED:
+        xr.testing.assert_identical(found(one, name), found(split, name))
+    code, out, _ = run(4, "split")  # shares of another number have nothing left to do
+    assert code == 0 and "7 jobs, 7 of them done before" in out
+
+    cut = split / "return.nc"
+    content = cut.read_bytes()
+    cut.write_bytes(content[:1000])
+    code, out, _ = run(3, "split")
+    assert f"once more: {cut} has 1,000 bytes where landscape.trpo-CartPole-v1-0.000001 left {len(content):,}" in out
+    assert code == 1 and f"{cut} is damaged" in out and "remove it, and the same command makes it anew from what was played" in out
+    cut.unlink()
+    assert run(3, "split")[0] == 0
+    xr.testing.assert_identical(found(one, "return"), found(split, "return"))
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from launch import studycosts, studyjobs
+from launch import studycosts, studyjobs, studyshares
 from tfpg.errors import UserError
 from tfpg.study import Agents, Look
 
@@ -163,3 +163,53 @@ def test_a_landscapes_pairs_are_those_of_its_surfaces():
     assert studycosts.landscape_pairs(budget, ["return"]) == 2 * 25 * 1_000 + recomputed
     slices, concentration, updates = 18 * 5 * 1_000 + 3 * 10_000, 25 * 1_000, 8 * (2_048 + 8 * 500)
     assert studycosts.landscape_pairs(budget, None) == 2 * 25 * 1_000 + 4_096 + slices + concentration + updates + recomputed
+
+
+# Landscapes in shares
+
+
+def landscapes(**look):
+    """The jobs that look, of one agent on Humanoid, which is slow."""
+    group = Agents(tasks=["Humanoid-v5"], algorithms=["ppo"], seeds=[0], settings=SHORT,
+                   looks=[Look("landscape", **{"iterations": [2], "scale": "small", **look})])
+    return [job for job in made(group) if job.module == "launch.landscape"]
+
+
+def test_a_long_landscape_is_what_all_need_then_shares_then_the_landscape():
+    first, *shares, whole = landscapes(shares=3)
+    name = "landscape.ppo-Humanoid-v5-0.000002"
+    assert [job.name for job in (first, *shares, whole)] == [f"{name}.first", f"{name}.1-of-3", f"{name}.2-of-3", f"{name}.3-of-3", name]
+    assert first.needs == ("train.ppo-Humanoid-v5-0",)
+    assert all(job.needs == ("train.ppo-Humanoid-v5-0", first.name) for job in shares)
+    assert whole.needs == ("train.ppo-Humanoid-v5-0", *(job.name for job in shares))
+    directory = "runs/ppo-Humanoid-v5-0/diagnostics/landscapes/000002-small"
+    assert (whole.product, shares[1].product) == (directory, f"{directory}/shares/2-of-3.json")
+    assert [job.arguments[-1] for job in (first, *shares)] == ["--share=first", "--share=1/3", "--share=2/3", "--share=3/3"]
+    assert {job.towards for job in (first, *shares)} == {name}
+
+
+def test_a_landscape_is_split_so_that_no_share_is_expected_to_take_two_hours():
+    whole, = landscapes(shares=1)
+    shares = [job for job in landscapes() if "-of-" in job.name]
+    # 30 million pairs in 3,400 a second and what is made of them are 3.5 h: two shares
+    assert 1 < whole.seconds / studyshares.LONGEST < 2 == len(shares)
+    assert all(job.seconds < studyshares.LONGEST for job in shares)
+    assert len(landscapes(scale="smoke")) == 1
+
+
+def test_the_shares_of_a_landscape_play_all_of_it_and_no_more():
+    whole, = landscapes(shares=1)
+    pairs = sum(job.pairs for job in landscapes(shares=7))
+    assert whole.pairs <= pairs < whole.pairs + 7
+
+
+def test_another_number_of_shares_leaves_what_all_need_and_the_landscape_what_they_are():
+    (whole,), three, four = (landscapes(shares=shares) for shares in (1, 3, 4))
+    assert whole.identity == three[-1].identity == four[-1].identity
+    assert three[0].identity == four[0].identity
+    assert {job.identity for job in three[1:-1]}.isdisjoint(job.identity for job in four[1:-1])
+
+
+def test_a_look_that_names_a_share_itself_is_refused():
+    with pytest.raises(UserError, match="sets share, which the study decides"):
+        landscapes(flags={"share": "1/2"})

@@ -63,6 +63,27 @@ def test_a_job_that_fits_on_no_machine_is_said_and_nothing_waits_for_ever(machin
         run(machines[0].address, tmp_path, [job("make", "a")], processors=64)
 
 
+def test_a_cluster_without_machines_is_said_and_what_was_done_is_kept(tmp_path, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setattr(cluster, "DESERTED", 3.0)
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    only = made.add_node(num_cpus=1)
+
+    def kill():
+        while not (tmp_path / "made/b.begun").exists():
+            time.sleep(0.1)
+        made.remove_node(only, allow_graceful=False)
+
+    threading.Thread(target=kill).start()
+    try:
+        with pytest.raises(RunError, match="no machine for a job for 3 s, and 1 wait for one: what is done stays done"):
+            run(made.address, tmp_path, [job("make", "a"), job("hang", "b", "a")])
+    finally:
+        made.shutdown()
+    assert Ledger(tmp_path).ending(job("make", "a")).state == DONE
+
+
 def launched(file, output, *flags):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

@@ -63,6 +63,50 @@ def test_a_job_whose_product_is_gone_is_to_be_done_again(ledger):
     assert ledger.ending(job("a")) is None
 
 
+def test_a_cut_product_is_named_and_the_job_is_to_be_done_again(ledger):
+    ledger.write(job("a"), GOOD)
+    assert ledger.damage(job("a")) is None
+    (ledger.directory / "product").write_text("mad")
+    assert ledger.damage(job("a")) == f"{ledger.directory}/product has 3 bytes where a left 4"
+    assert ledger.ending(job("a")) is None
+    ledger.write(job("a"), GOOD)  # once it was run again
+    assert ledger.ending(job("a")) == GOOD
+
+
+def test_of_a_directory_the_results_count_and_what_else_changes_there_does_not(ledger):
+    directory = ledger.directory / "landscape"
+    directory.mkdir()
+    for name in ("return.nc", "slices.nc", "return.png", "numbers.txt"):
+        (directory / name).write_text("made")
+    ledger.write(job("a", product="landscape"), GOOD)
+    (directory / "return.png").write_text("drawn anew")
+    (directory / "numbers.txt").unlink()
+    (directory / "film.nc").write_text("looked at later")
+    assert ledger.ending(job("a", product="landscape")) == GOOD
+    (directory / "slices.nc").unlink()
+    assert ledger.damage(job("a", product="landscape")) == f"{directory}/slices.nc is gone where a left 4"
+    assert ledger.ending(job("a", product="landscape")) is None
+
+
+def test_a_record_of_an_earlier_version_knows_no_sizes_and_counts(ledger):
+    ledger.write(job("a"), GOOD)
+    record = json.loads((ledger.jobs / "a.json").read_text())
+    assert record.pop("sizes") == {"product": 4}
+    (ledger.jobs / "a.json").write_text(json.dumps(record))
+    assert (ledger.ending(job("a")), ledger.damage(job("a"))) == (GOOD, None)
+
+
+def test_once_a_job_is_done_nothing_is_left_to_do_of_what_only_played_a_part_of_it(ledger):
+    parts = [dataclasses.replace(job(name, product=f"shares/{name}"), towards="whole") for name in ("1-of-3", "2-of-3", "3-of-3")]
+    whole = job("whole", *(each.name for each in parts))
+    assert ledger.endings([*parts, whole]) == {}
+    ledger.write(whole, BAD)
+    assert Progress([*parts, whole], ledger.endings([*parts, whole])).next() == parts[0]
+    ledger.write(whole, GOOD)
+    progress = Progress([*parts, whole], ledger.endings([*parts, whole]))
+    assert (progress.next(), len(progress.done), progress.left) == (None, 4, [])
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}", "null"])
 def test_a_damaged_record_is_none(ledger, content):
     ledger.write(job("a"), GOOD)

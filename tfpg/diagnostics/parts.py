@@ -39,7 +39,10 @@ class Parts:
         path = self._path(facts)
         if path is None or not path.exists():
             return None
-        arrays = storage.read_npz(path)
+        try:
+            arrays = storage.read_npz(path)
+        except UserError as error:
+            raise UserError(f"{str(error).rstrip('.')}: remove it to compute it again.") from error
         # A zip's sums cover its members, not their names.
         if arrays.keys() != shapes.keys() or not all(_fits(arrays[name].shape, shapes[name]) for name in shapes):
             raise UserError(f"{path} is damaged: it does not hold {', '.join(shapes)} of the right shapes; remove it to "

@@ -5,12 +5,12 @@
 Common numbers: episode m has the same start state and the same noise at every θ, those of launch.evaluate; so θ_k earns
 here what it earns there. Independent numbers: every θ has its own, as an agent meets it.
 Work is cut into units of about half a minute. A unit that is done is a file; asked again it is read, not played. So a
-killed run goes on where it was, and gives the same bits."""
+killed run goes on where it was, and gives the same bits; and several machines can play the units of one store side by side."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,10 +75,14 @@ class Store:
         path = self._path(identity)
         if not path.exists():
             return None
-        arrays = storage.read_npz(path)
+        try:
+            arrays = storage.read_npz(path)
+        except UserError as error:
+            raise UserError(f"{str(error).rstrip('.')}: remove it, and the same command plays it again.") from error
         # A zip's sums cover its members, not their names; and NumPy would spread a unit of one point over several.
         if {name: array.shape for name, array in arrays.items()} != dict.fromkeys(EpisodeResults._fields, (points, episodes)):
-            raise UserError(f"{path} is damaged: it does not hold {episodes} episodes of {points} points.")
+            raise UserError(f"{path} is damaged: it does not hold {episodes} episodes of {points} points: remove it, and the same "
+                            "command plays it again.")
         return EpisodeResults(**arrays)
 
     def put(self, identity: str, results: EpisodeResults) -> None:
@@ -102,25 +106,32 @@ def play(subject: Subject, job: Job, *, threads: int = 2, store: Store | None = 
     found = EpisodeResults(np.full((count, job.episodes), np.nan), np.zeros((count, job.episodes), np.int64),
                            np.zeros((count, job.episodes), bool))
     for points, runs in _units(count, job.episodes):
-        player = None
-        try:
-            for episodes in runs:
-                identity = _identity(subject, job, points, episodes)
-                results = store.get(identity, len(points), len(episodes)) if store is not None else None
-                begin, seconds = time.perf_counter(), 0.0
-                if results is None:
-                    player = player or _Player(subject, job, points, threads)
-                    results = player.run(episodes)
-                    seconds = time.perf_counter() - begin
-                    if store is not None:
-                        store.put(identity, results)
-                for whole, part in zip(found, results, strict=True):
-                    whole[points.start:points.stop, episodes.start:episodes.stop] = part
-                progress(results.lengths.size, int(results.lengths.sum()), seconds)
-        finally:
-            if player is not None:
-                player.close()
+        for episodes, results in _played(subject, job, points, runs, threads=threads, store=store, progress=progress):
+            for whole, part in zip(found, results, strict=True):
+                whole[points.start:points.stop, episodes.start:episodes.stop] = part
     return found
+
+
+def play_share(subject: Subject, jobs: Sequence[Job], number: int, count: int, *, store: Store, threads: int = 2,
+               progress: Progress = lambda episodes, pairs, seconds: None) -> int:
+    """One of `count` shares of all units of several jobs: those whose running number is `number` modulo `count`.
+
+    They are left in the store, where `play` finds them: after all shares it plays nothing. Another count later on plays only
+    what is missing. Args: number: 0 … count − 1. Others, errors: as of `play`. Returns: how many units it has."""
+    first = units = 0
+    for job in jobs:
+        for points, runs in _units(len(job.thetas), job.episodes):
+            mine = runs[(number - first) % count::count]
+            for _ in _played(subject, job, points, mine, threads=threads, store=store, progress=progress):
+                units += 1
+            first += len(runs)
+    return units
+
+
+def episodes_of_share(jobs: Sequence[Job], number: int, count: int) -> int:
+    """Episodes that `play_share` plays or finds. Args: as of it."""
+    sizes = [len(points) * len(run) for job in jobs for points, runs in _units(len(job.thetas), job.episodes) for run in runs]
+    return sum(sizes[number::count])
 
 
 def pilot(subject: Subject, seed: int, *, threads: int = 2, max_steps: int | None = None) -> Pilot:
@@ -139,6 +150,28 @@ def pilot(subject: Subject, seed: int, *, threads: int = 2, max_steps: int | Non
     lengths, returns = results.lengths.ravel(), results.returns.ravel()
     return Pilot(float(lengths.mean()), float(lengths.std(ddof=1) / np.sqrt(lengths.size)), float(returns.mean()),
                  float(returns.std(ddof=1)), lengths.size, float(lengths.sum() / seconds))
+
+
+def _played(subject: Subject, job: Job, points: range, runs: Sequence[range], *, threads: int, store: Store | None,
+            progress: Progress) -> Iterator[tuple[range, EpisodeResults]]:
+    """Some units of the same points, read or played, by their episodes."""
+    player = None
+    try:
+        for episodes in runs:
+            identity = _identity(subject, job, points, episodes)
+            results = store.get(identity, len(points), len(episodes)) if store is not None else None
+            begin, seconds = time.perf_counter(), 0.0
+            if results is None:
+                player = player or _Player(subject, job, points, threads)
+                results = player.run(episodes)
+                seconds = time.perf_counter() - begin
+                if store is not None:
+                    store.put(identity, results)
+            progress(results.lengths.size, int(results.lengths.sum()), seconds)
+            yield episodes, results
+    finally:
+        if player is not None:
+            player.close()
 
 
 class _Player:

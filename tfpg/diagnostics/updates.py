@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,15 +21,18 @@ from tfpg import seeds
 from tfpg.algos import batches, steps
 from tfpg.algos.networks import Networks, networks
 from tfpg.config import Ppo, Trpo
+from tfpg.diagnostics.parts import digest
 from tfpg.diagnostics.probe import Probe
 from tfpg.errors import RunError, UserError, nearest
 from tfpg.objectives import normalised
+from tfpg.settings import to_dict
 from tfpg.types import Batch, PpoUpdate, Tensor, Trajectory, TrpoUpdate
 
 MINIBATCHES = {
     "same number": "as many minibatches an epoch as in training, whatever the number of pairs",
     "same size": "minibatches as large as in training, as many as the pairs fill",
 }
+VERSION = 1  # to be raised when the same pairs lead to other bits by a change of this code, so that kept repeats are not taken
 CHUNK = 65_536  # pairs differentiated together: a million of Hopper at once would take 1.5 GB more, and twice the time
 
 
@@ -80,6 +83,14 @@ def training_stream(probe: Probe) -> np.random.Generator:
 def stream(probe: Probe, *, seed: int, repeat: int) -> np.random.Generator:
     """The same for the repeat with this number. Args: seed: the instrument's. Streams share no numbers with each other."""
     return seeds.generator(seed, "update_minibatches", probe.iteration, repeat)
+
+
+def facts(probe: Probe, *, minibatches: str) -> dict[str, Any]:
+    """All that a repeat's bits depend on besides its pairs and its stream, as parts.Parts takes it. Args: as of Repeater."""
+    settings = {name: value for name, value in to_dict(probe.config).items() if not name.startswith("runtime.env")}
+    return {**{name: value for name, value in probe.provenance().items() if name != "policy"}, "settings": settings,
+            "learner": digest(*map(np.asarray, (probe.phi, *probe.policy_slots))), "schedule": probe.schedule,
+            "minibatches": minibatches, "version": VERSION}
 
 
 class Repeater:

@@ -21,6 +21,8 @@ from tfpg.studies.process import Process
 
 POLL = 0.5  # s
 LOST = 10  # machines that may be lost under one attempt
+# s without a single machine that is large enough for a job: what replaces lost ones, where something does, takes some minutes
+DESERTED = 600.0
 
 
 def run(progress: Progress, ledger: Ledger, *, address: str | None, processors: float, gigabytes: float, attempts: int, tell: Tell,
@@ -28,7 +30,8 @@ def run(progress: Progress, ledger: Ledger, *, address: str | None, processors: 
     """As local.run, on a cluster. Args: address: of Ray, host:port or "auto"; None begins one on this machine. processors, gigabytes:
     that each job is given.
 
-    Errors: UserError where Ray is not installed or does not answer; RunError where no machine is large enough for a job."""
+    Errors: UserError where Ray is not installed or does not answer; RunError where no machine is large enough for a job, or none has
+    been left for DESERTED seconds. What is done stays done."""
     ray = _connected(address)
     try:
         _run(ray, progress, ledger, {"num_cpus": processors, "memory": int(gigabytes * 2**30)}, attempts, tell, tick)
@@ -39,6 +42,7 @@ def run(progress: Progress, ledger: Ledger, *, address: str | None, processors: 
 def _run(ray: Any, progress: Progress, ledger: Ledger, resources: dict[str, float], attempts: int, tell: Tell, tick: Callable) -> None:
     task = ray.remote(**resources, max_retries=LOST)(_attempt)
     running: dict[Any, tuple[Job, int]] = {}
+    peopled = time.monotonic()  # when a machine was last seen
 
     def begin(job: Job, attempt: int) -> None:
         running[task.options(name=job.name).remote(job, attempt, os.fspath(ledger.directory))] = (job, attempt)
@@ -48,6 +52,11 @@ def _run(ray: Any, progress: Progress, ledger: Ledger, resources: dict[str, floa
     try:
         while True:
             room = _room(ray, resources)
+            if room > 0:
+                peopled = time.monotonic()
+            elif running and time.monotonic() - peopled > DESERTED:
+                raise RunError(f"the cluster has had no machine for a job for {DESERTED:g} s, and {len(running)} wait for one: what is done "
+                               "stays done, and the same command goes on when there are machines again.")
             while len(running) < room and (job := progress.next()) is not None:
                 begin(job, 1)
             if not running:
@@ -69,7 +78,7 @@ def _run(ray: Any, progress: Progress, ledger: Ledger, resources: dict[str, floa
     finally:
         for each in running:
             ray.cancel(each)  # a KeyboardInterrupt in the task
-        if running:
+        if running and _room(ray, resources):
             ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
 
 

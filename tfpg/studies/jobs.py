@@ -1,6 +1,6 @@
 """What is one unit of work, and how is it known that it is done? A command with a name, and a record of how it ended.
 
-    jobs/train.ppo-Hopper-v5-0.json      state, attempts, seconds, the command; written when it ended
+    jobs/train.ppo-Hopper-v5-0.json      state, attempts, seconds, the command, sizes of its results; written when it ended
     jobs/train.ppo-Hopper-v5-0.log       what it printed, the last attempt last
 
 A job is the same wherever it runs: its command names everything relative to the study's directory."""
@@ -33,6 +33,7 @@ class Job:
     megabytes: float  # that it leaves on disk, about
     aside: tuple[str, ...] = ()  # more arguments, which change none of its results
     basis: str = ""  # identity of the job whose results it looks at
+    towards: str = ""  # name of the job that it only plays a part of: once that is done, nothing is left to do of it
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -69,23 +70,56 @@ class Ledger:
         return self.jobs / f"{job.name}.log"
 
     def ending(self, job: Job) -> Ending | None:
-        """How it ended; None where it has not, or ended as another command of that name, or its product is gone.
+        """How it ended; None where it has not, or ended as another command of that name, or its product is gone or `damage` says so.
 
         A damaged record counts as none: the job is run again, which goes on with what it left."""
-        try:
-            record = storage.read_json(self._file(job))
-            if record["identity"] != job.identity:
-                return None
-            found = Ending(**{field.name: record[field.name] for field in dataclasses.fields(Ending)})
-        except (UserError, KeyError, TypeError):
+        found = self._recorded(job)
+        if found is None:
             return None
-        return None if found.state == DONE and not made(self.directory / job.product) else found
+        ending, sizes = found
+        return None if ending.state == DONE and (not made(self.directory / job.product) or self._changed(job, sizes)) else ending
+
+    def endings(self, jobs: Iterable[Job]) -> dict[str, Ending]:
+        """How those ended that did, by name; what only played a part of one that is done ended as that did."""
+        jobs = list(jobs)
+        found = {job.name: ending for job in jobs if (ending := self.ending(job)) is not None}
+        whole = {name for name, ending in found.items() if ending.state == DONE}
+        return {job.name: found[job.towards] for job in jobs if job.towards in whole} | found
+
+    def damage(self, job: Job) -> str | None:
+        """Which file of a job that was done is not as long any more as it left it, or gone, in words; else None. Only sizes are looked
+        at: thousands of jobs take no time, and what has other contents of equal length whoever reads it will find out by its sums."""
+        found = self._recorded(job)
+        return self._changed(job, found[1]) if found is not None and found[0].state == DONE else None
 
     def write(self, job: Job, ending: Ending) -> None:
         """Keeps how it ended. Errors: UserError when the disk refuses."""
         record = {"name": job.name, "identity": job.identity, "command": ["python", *job.command], **dataclasses.asdict(ending)}
+        if ending.state == DONE:
+            record["sizes"] = _sizes(self.directory / job.product)
         storage.make_directory(self.jobs)
         storage.write_json(self._file(job), record)
+
+    def _recorded(self, job: Job) -> tuple[Ending, dict[str, int]] | None:
+        """What its record says, and how long its results were; None where there is none of this command."""
+        try:
+            record = storage.read_json(self._file(job))
+            if record["identity"] != job.identity:
+                return None
+            sizes = {str(name): int(size) for name, size in record.get("sizes", {}).items()}
+            return Ending(**{field.name: record[field.name] for field in dataclasses.fields(Ending)}), sizes
+        except (UserError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def _changed(self, job: Job, sizes: Mapping[str, int]) -> str | None:
+        """The first result whose length is another, in words. Args: sizes: as they were."""
+        product = self.directory / job.product
+        there = _sizes(product)
+        for name, size in sizes.items():
+            if there.get(name) != size:
+                now = f"has {there[name]:,} bytes" if name in there else "is gone"
+                return f"{product / name if product.is_dir() else product} {now} where {job.name} left {size:,}"
+        return None
 
     def _file(self, job: Job) -> Path:
         return self.jobs / f"{job.name}.json"
@@ -94,6 +128,13 @@ class Ledger:
 def made(product: Path) -> bool:
     """Whether there is anything at all: a directory with entries, or a file with bytes."""
     return any(product.iterdir()) if product.is_dir() else product.exists() and product.stat().st_size > 0
+
+
+def _sizes(product: Path) -> dict[str, int]:
+    """Bytes of a product's results: of the file that it is, or of the NetCDF files right in its directory. Figures, records and parts
+    may change when somebody looks once more."""
+    files = sorted(product.glob("*.nc")) if product.is_dir() else [product] if product.exists() else []
+    return {file.name: file.stat().st_size for file in files}
 
 
 class Progress:

@@ -145,8 +145,8 @@ def test_real_differences_between_updates_are_seen_as_such(probe_of):
     probed = probe_of(PPO)
     bold = probed._replace(schedule={**probed.schedule, "policy_step_size": 0.02})
     found = post_update.distribution(bold, repeats=20, episodes=30, seed=1)
-    made = post_update._updates(bold, 20, 1, "same number", 2)
-    truth = play(bold, Job(np.stack([each.step.theta_next for each in made]), 200, 9)).returns.mean(axis=1).var(ddof=1)
+    made = post_update.updated(bold, repeats=20, seed=1)
+    truth = play(bold, Job(np.stack([each.theta_next for each in made]), 200, 9)).returns.mean(axis=1).var(ddof=1)
     assert 0 < float(found["variance_low"][0]) < truth < float(found["variance_high"][0])
 
 

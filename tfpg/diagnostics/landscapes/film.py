@@ -23,7 +23,7 @@ from tfpg.algos.networks import networks
 from tfpg.config import Config
 from tfpg.diagnostics import probe
 from tfpg.diagnostics.landscapes import surfaces
-from tfpg.diagnostics.landscapes.plane import line
+from tfpg.diagnostics.landscapes.plane import Plane, line
 from tfpg.diagnostics.probe import Probe
 from tfpg.envs.transforms import normalise_observation, scale
 from tfpg.errors import UserError
@@ -90,10 +90,14 @@ def reexpress(theta: Tensor, theirs: Moments, ours: Moments, kernel: tuple[int, 
 
 def film(origin: Probe, other: Later, ts: np.ndarray, **settings: Any) -> xr.Dataset:
     """J along θ_k + t (θ_later − θ_k). Args: ts: [T]. settings: as of landscapes.returns."""
-    direction = other.theta.astype(np.float64) - np.asarray(origin.theta, np.float64)
-    text = f"from iteration {origin.iteration} (0) to {other.iteration} (1)"
-    found = surfaces.returns(origin, line(origin.theta, direction, ts, text), **settings)
+    found = surfaces.returns(origin, way(origin, other, ts), **settings)
     return found.assign_attrs(surface="film", to_iteration=other.iteration, action_difference=other.action_difference)
+
+
+def way(origin: Probe, other: Later, ts: np.ndarray) -> Plane:
+    """The line of a film. Args: as of `film`."""
+    direction = other.theta.astype(np.float64) - np.asarray(origin.theta, np.float64)
+    return line(origin.theta, direction, ts, f"from iteration {origin.iteration} (0) to {other.iteration} (1)")
 
 
 def _difference(origin: Probe, theta: Tensor, moments: Moments, expressed: np.ndarray) -> float:

@@ -5,6 +5,7 @@ optimiser slots and normaliser. Pools begin with whole episodes; training's epis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 
 from tfpg.diagnostics import pools, updates
 from tfpg.diagnostics.landscapes import surrogates
+from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.probe import Probe
 from tfpg.diagnostics.results import REWARD, STEPS, estimate
 from tfpg.diagnostics.returns import Job, Progress, Store, play
@@ -25,19 +27,17 @@ TOGETHER = 64  # pools drawn at once: 2048 pairs each of Hopper take 12 MB
 
 def distribution(
         probe: Probe, *, repeats: int, episodes: int, seed: int, minibatches: str = "same number", max_steps: int | None = None,
-        threads: int = 2, store: Store | None = None,
+        threads: int = 2, store: Store | None = None, parts: Parts | None = None,
         progress: Progress = lambda episodes, pairs, seconds: None) -> xr.Dataset:
     """U independent updates, E episodes of each, and U·E of θ_k; all on random numbers of their own.
 
-    Args: repeats: U. episodes: E, at least 8, to tell updates from noise. minibatches: as of updates.Repeater.
+    Args: repeats: U. episodes: E, at least 8, to tell updates from noise. minibatches: as of updates.Repeater. parts: where the
+    updates are kept.
     Returns: dims repeat, episode, centre_episode, one (numbers)."""
-    made = _updates(probe, repeats, seed, minibatches, threads)
+    made = updated(probe, repeats=repeats, seed=seed, minibatches=minibatches, threads=threads, parts=parts)
+    after, at_centre = jobs(probe, made, episodes=episodes, seed=seed, max_steps=max_steps)
     playing = {"threads": threads, "store": store, "progress": progress}
-    names = tuple((5, repeat) for repeat in range(repeats))
-    played = play(probe, Job(np.stack([each.step.theta_next for each in made]), episodes, seed, "independent", names, max_steps),
-                  **playing)
-    centre = play(probe, Job(np.asarray(probe.theta)[np.newaxis], repeats * episodes, seed, "independent", ((6, 0),), max_steps),
-                  **playing).returns[0]
+    played, centre = play(probe, after, **playing), play(probe, at_centre, **playing).returns[0]
     found, shape = played.returns, (repeats,)
     components = tails.variance_components(found)
     numbers = {
@@ -52,9 +52,9 @@ def distribution(
         "centre_episode_return": ("centre_episode", centre, REWARD),
         **estimate("mean_return", estimates.means(found), ("repeat",), shape, "episodes", **REWARD),
         **estimate("gain", estimates.unpaired_differences(found, centre), ("repeat",), shape, "episodes", **REWARD),
-        "norm": ("repeat", np.array([each.step.norm for each in made])),
-        "mean_kl": ("repeat", np.array([kl(each.step.theta_next) for each in made]), {"units": "nats"}),
-        "accepted": ("repeat", np.array([each.step.accepted for each in made], np.int8)),
+        "norm": ("repeat", np.array([each.norm for each in made])),
+        "mean_kl": ("repeat", np.array([kl(each.theta_next) for each in made]), {"units": "nats"}),
+        "accepted": ("repeat", np.array([each.accepted for each in made], np.int8)),
         "cosine": ("repeat", _cosines(made), {"long_name": "of each step with the mean of the others"}),
     }
     for name, number in numbers.items():
@@ -66,25 +66,43 @@ def distribution(
     return xr.Dataset(variables, coordinates, {
         **probe.provenance(), "instrument": "landscape", "surface": "updates", "seed": seed, "noise": "independent",
         "episodes": episodes, "repeats": repeats, "update_pairs": len(probe.batch.advantages), "cvar_level": SHARE, "drawn": DRAWN,
-        "refused": int(sum(not each.step.accepted for each in made)), "confidence": estimates.CONFIDENCE,
+        "refused": int(sum(not each.accepted for each in made)), "confidence": estimates.CONFIDENCE,
         "few_episodes": int(repeats < estimates.FEW)})
 
 
-def _updates(probe: Probe, repeats: int, seed: int, minibatches: str, threads: int) -> list[updates.Repeated]:
-    repeater, pairs = updates.Repeater(probe, minibatches=minibatches), len(probe.batch.advantages)
-    made: list[updates.Repeated] = []
+def updated(probe: Probe, *, repeats: int, seed: int, minibatches: str = "same number", threads: int = 2,
+            parts: Parts | None = None) -> list[updates.Step]:
+    """The U updates, TOGETHER at a time: read where they were kept. Args: as of `distribution`."""
+    repeater, pairs, kept = updates.Repeater(probe, minibatches=minibatches), len(probe.batch.advantages), parts or Parts(None)
+    facts = {**updates.facts(probe, minibatches=minibatches), "kind": "updates", "pairs": pairs, "seed": seed}
+    made: list[updates.Step] = []
     for first in range(0, repeats, TOGETHER):
         numbers = range(first, min(first + TOGETHER, repeats))
-        drawn = pools.draw_many(probe, pairs, [FIRST_STREAM + number for number in numbers], seed=seed, threads=threads)
-        # repeat 0 is the recomputed steps' stream
-        made += [repeater(pool, updates.stream(probe, seed=seed, repeat=1 + number))._replace(batch=None, update=None)
-                 for pool, number in zip(drawn, numbers, strict=True)]
+
+        def compute(numbers=numbers):
+            drawn = pools.draw_many(probe, pairs, [FIRST_STREAM + number for number in numbers], seed=seed, threads=threads)
+            # repeat 0 is the recomputed steps' stream
+            found = [repeater(pool, updates.stream(probe, seed=seed, repeat=1 + number)).step
+                     for pool, number in zip(drawn, numbers, strict=True)]
+            return {"theta_next": np.stack([each.theta_next for each in found]), "accepted": np.array([each.accepted for each in found])}
+
+        shapes = {"theta_next": (len(numbers), len(probe.theta)), "accepted": (len(numbers),)}
+        found = kept.kept({**facts, "numbers": [numbers.start, numbers.stop]}, shapes, compute)
+        made += [updates.Step("recomputed", pairs, probe.theta, theta, bool(accepted))
+                 for theta, accepted in zip(found["theta_next"], found["accepted"], strict=True)]
     return made
 
 
-def _cosines(made: list[updates.Repeated]) -> np.ndarray:
+def jobs(probe: Probe, made: Sequence[updates.Step], *, episodes: int, seed: int, max_steps: int | None = None) -> tuple[Job, Job]:
+    """What `distribution` plays: every update, and θ_k. Args: made: of `updated`."""
+    names = tuple((5, repeat) for repeat in range(len(made)))
+    return (Job(np.stack([each.theta_next for each in made]), episodes, seed, "independent", names, max_steps),
+            Job(np.asarray(probe.theta)[np.newaxis], len(made) * episodes, seed, "independent", ((6, 0),), max_steps))
+
+
+def _cosines(made: list[updates.Step]) -> np.ndarray:
     """Of each step with the mean of all others; NaN for a refused one."""
-    steps = np.stack([each.step.step for each in made])
+    steps = np.stack([each.step for each in made])
     others = steps.sum(0) - steps
     norms = np.linalg.norm(steps, axis=1) * np.linalg.norm(others, axis=1)
     return np.where(norms > 0, np.einsum("up,up->u", steps, others) / np.where(norms > 0, norms, 1), np.nan)

@@ -37,14 +37,8 @@ def slices(subject: Subject, directions: Mapping[str, np.ndarray], ts: np.ndarra
     roles = ["step"] + ["random"] * (len(directions) - 1) + ["recomputed"] * len(recomputed or {})
     directions = {**directions, **(recomputed or {})}
     lines = [line(subject.theta, direction, ts) for direction in directions.values()]
-    thetas = np.stack([each.thetas() for each in lines])  # [D, T, P]
-    zero = lines[0].centre
-    if zero is None:
-        raise UserError("a slice needs t = 0 among its points: choose an extent that holds 0.")
-    rest = np.delete(np.arange(len(ts)), zero)
-    flat = np.concatenate([thetas[0, zero][np.newaxis], thetas[:, rest].reshape(-1, thetas.shape[-1])])
-    numbers = tuple((1, i) for i in range(len(flat))) if noise == "independent" else None
-    played = play(subject, Job(flat, episodes, seed, noise, numbers, max_steps), **playing)
+    zero, rest = _zero_and_rest(ts)
+    played = play(subject, job(subject, directions, ts, episodes=episodes, seed=seed, noise=noise, max_steps=max_steps), **playing)
 
     def spread(values: np.ndarray) -> np.ndarray:
         """[1 + D (T − 1), M] → [D, T, M], θ_k in every row."""
@@ -79,6 +73,24 @@ def slices(subject: Subject, directions: Mapping[str, np.ndarray], ts: np.ndarra
     attributes = {**subject.provenance(), "instrument": "landscape", "surface": "slices", "seed": seed, "noise": noise,
                   "episodes": episodes, "confidence": estimates.CONFIDENCE, "few_episodes": int(episodes < estimates.FEW)}
     return xr.Dataset(variables, coordinates, attributes)
+
+
+def job(subject: Subject, directions: Mapping[str, np.ndarray], ts: np.ndarray, *, episodes: int, seed: int, noise: str = "common",
+        max_steps: int | None = None) -> Job:
+    """What `slices` plays: θ_k, then all other points of line after line. Args: directions: the recomputed ones last among them."""
+    zero, rest = _zero_and_rest(ts)
+    thetas = np.stack([line(subject.theta, direction, ts).thetas() for direction in directions.values()])  # [D, T, P]
+    flat = np.concatenate([thetas[0, zero][np.newaxis], thetas[:, rest].reshape(-1, thetas.shape[-1])])
+    numbers = tuple((1, i) for i in range(len(flat))) if noise == "independent" else None
+    return Job(flat, episodes, seed, noise, numbers, max_steps)
+
+
+def _zero_and_rest(ts: np.ndarray) -> tuple[int, np.ndarray]:
+    """Where t = 0 is, and where all else. Errors: UserError where it is nowhere."""
+    zeros = np.flatnonzero(np.asarray(ts) == 0)
+    if not zeros.size:
+        raise UserError("a slice needs t = 0 among its points: choose an extent that holds 0.")
+    return int(zeros[0]), np.delete(np.arange(len(ts)), zeros[0])
 
 
 def slice_surrogates(probe: Probe, directions: Mapping[str, np.ndarray], ts: np.ndarray, pools: Mapping[str, Pairs]) -> xr.Dataset:
@@ -126,10 +138,8 @@ def ends(subject: Subject, steps: Sequence[np.ndarray], *, episodes: int, seed: 
     """J(θ_k), J(θ_k + step) and their paired difference for each of several steps, from many episodes.
 
     Args: steps: of several updates, [P] each. Others: as of `slices`. Returns: dim move."""
-    thetas = np.stack([np.asarray(subject.theta, np.float32)] + [
-        (np.asarray(subject.theta, np.float64) + step).astype(np.float32) for step in steps])
-    numbers = tuple((4, i) for i in range(len(thetas))) if noise == "independent" else None
-    played = play(subject, Job(thetas, episodes, seed, noise, numbers, max_steps), **playing)
+    asked = ends_job(subject, steps, episodes=episodes, seed=seed, noise=noise, max_steps=max_steps)
+    played = play(subject, asked, **playing)
     origin, after = played.returns[0], played.returns[1:]
     dims, shape = ("move",), (len(steps),)
     variables = {
@@ -143,6 +153,15 @@ def ends(subject: Subject, steps: Sequence[np.ndarray], *, episodes: int, seed: 
     if noise == "common":
         variables["end_correlation"] = field(estimates.correlations(after, origin), dims, shape)
     return xr.Dataset(variables, attrs=subject.provenance())
+
+
+def ends_job(subject: Subject, steps: Sequence[np.ndarray], *, episodes: int, seed: int, noise: str = "common",
+             max_steps: int | None = None) -> Job:
+    """What `ends` plays. Args: as of it."""
+    thetas = np.stack([np.asarray(subject.theta, np.float32)] + [
+        (np.asarray(subject.theta, np.float64) + step).astype(np.float32) for step in steps])
+    numbers = tuple((4, i) for i in range(len(thetas))) if noise == "independent" else None
+    return Job(thetas, episodes, seed, noise, numbers, max_steps)
 
 
 def _needed(gain: estimates.Estimate, after: np.ndarray, origin: np.ndarray, lengths: np.ndarray,

@@ -32,10 +32,16 @@ def returns(subject: Subject, plane: Plane, *, episodes: int, seed: int, noise: 
 
     Args: episodes: M, of every point. noise: common or independent. numbers: name of the plane's own streams where they
     are independent. playing: threads, store, progress of diagnostics.returns.play."""
+    asked = job(plane, episodes=episodes, seed=seed, noise=noise, max_steps=max_steps, numbers=numbers)
+    return returns_dataset(subject, plane, play(subject, asked, **playing), seed=seed, noise=noise)
+
+
+def job(plane: Plane, *, episodes: int, seed: int, noise: str = "common", max_steps: int | None = None,
+        numbers: tuple[int, ...] = (0,)) -> Job:
+    """What `returns` plays; `concentration` too, its noise independent, its largest sample the episodes. Args: as of `returns`."""
     thetas = plane.thetas()
     own = tuple((*numbers, i) for i in range(len(thetas))) if noise == "independent" else None
-    played = play(subject, Job(thetas, episodes, seed, noise, own, max_steps), **playing)
-    return returns_dataset(subject, plane, played, seed=seed, noise=noise)
+    return Job(thetas, episodes, seed, noise, own, max_steps)
 
 
 def returns_dataset(subject: Subject, plane: Plane, played: EpisodeResults, *, seed: int, noise: str) -> xr.Dataset:
