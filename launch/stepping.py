@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,7 +146,7 @@ def _looked(work: Work, budget: Budget) -> xr.Dataset:
         results.save(gains.dataset(
             found, final_return=work.final_return, curves=work.curves, first_looks=work.looks, run=str(work.run.path), task=config.env,
             preset=config.preset, algorithm=config.algorithm.name, run_seed=config.seed, seed=work.plan.seed, scale=work.plan.scale, spread=work.plan.spread,
-            engine=engine, env_steps=work.env_steps, **computed_by()), path)
+            plan=str(dataclasses.asdict(work.plan)), engine=engine, env_steps=work.env_steps, **computed_by()), path)
     dataset = stored.loaded(path)
     if new or not (work.directory / "steps.png").exists():
         pictures.keep({"steps": functools.partial(drawn.gains, [dataset])}, work.directory, work.env_steps, under="steps")

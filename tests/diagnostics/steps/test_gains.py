@@ -44,10 +44,10 @@ def test_the_mean_gain_is_that_of_updates_with_students_interval_over_them():
 
 def test_the_interval_holds_the_truth_in_19_of_20_runs():
     held = 0
-    for seed in range(300):
+    for seed in range(120):
         found = dataset(simulated(episodes=8, seed=seed)).isel(checkpoint=0)
         held += float(found["mean_gain_low"]) < 3 < float(found["mean_gain_high"])
-    assert 0.92 < held / 300 < 0.98
+    assert 0.89 < held / 120  # three standard errors below .95
 
 
 def test_what_updates_differ_by_is_told_from_the_episodes_noise():
