@@ -64,8 +64,7 @@ IMPROVEMENTS = {"Walker2d": Improvements(242, 557), "Hopper": Improvements(99, 4
 # In words, by claim, where what was published is more than the claim's own text, or contradicts it.
 FINDINGS = {
     "C1": "the return rises significantly faster along the step than along the random direction (one agent, surfaces)",
-    "C2": "at later iterations going in the step direction lowers the return (one agent, surfaces; published steps were ten times shorter than "
-          "the random direction beside them)",
+    "C2": "at later iterations going in the step direction lowers the return (one agent, surfaces)",
     "C5": "TRPO keeps its mean-KL region very well (SEED); all algorithms' mean KL stays below .07 (IM)",
     "C6": "the seed study: PPO keeps mean KL well, PPO-M does not; Engstrom 2020: all three stay below .07, PPO-M's rises through training, "
           "PPO's peaks mid-way and falls",
