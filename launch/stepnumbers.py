@@ -31,8 +31,8 @@ def report(datasets: Sequence[xr.Dataset]) -> str:
         "mean gain: of J(θ_{i+1}) − J(θ_i) over the updates, 95 % of Student's t over them; raises, lowers: it lies beyond the margin",
         "drops: updates whose return was seen to fall, which the episodes' noise draws towards ½; freed: of it, if gains are normal",
         "between: standard deviation of the true gains; correlation: of both ends' returns; finds: the mean gain that shows with",
-        "probability .8, by the spread seen; learning curve: how much the run's own episodes rose an iteration over the same window,",
-        "which is the mean gain of all its updates but for what moving the normaliser between iterations does"])
+        "probability .8, by the spread seen; learning curve: slope of a line through the run's own returns over the same window,",
+        "the mean gain of all its updates where that is straight, but for what moving the normaliser between iterations does"])
 
 
 def _rows(dataset: xr.Dataset) -> list[tuple[str, ...]]:

@@ -55,12 +55,13 @@ def first_look(played: Played) -> FirstLook:
 
 
 def learning_curve(rows: Sequence[Mapping[str, Any]], window: range) -> Estimate:
-    """How much the run's own episodes rose from one iteration to the next over a window: free of cost, and far surer.
+    """How steeply the run's own returns rose over a window: free of cost, and far surer than the gains.
 
         R̄_i = a + b i + error of variance ∝ 1/episodes_i        b: weighted least squares, Student's t with n − 2 degrees
 
-    The gains of a window's updates add up to what the return rose over it, so their mean is b, but for what moving the normaliser
-    between iterations does, and for iterations in which few or no episodes ended: those that did end are the shorter ones.
+    What the returns rose by in all is the sum of the updates' gains and of what moving the normaliser between them did. So b is the mean
+    gain where the curve is straight and the normaliser's moves do little, which need not be so in a run's first iterations. Episodes that end in
+    an iteration may have begun before it.
     Args: rows: of metrics.jsonl. Returns: Estimate [], count iterations; NaN for fewer than three with a return."""
     some = [row for row in rows if int(row["iteration"]) in window and "rollout/return" in row]
     if len(some) < 3:
@@ -110,7 +111,7 @@ def dataset(found: Mapping[int, Played], *, final_return: float, curves: Mapping
     if curves is not None:
         stacked = Estimate(*(np.stack(column) for column in zip(*(curves[k] for k in found), strict=True)))
         variables |= estimate("curve_slope", stacked, ("checkpoint",), (len(found),), "iterations", units="reward an iteration",
-                              long_name="slope of the run's own returns over the window; what moves the normaliser is in it")
+                              long_name="slope of a line through the run's own returns over the window; what moving the normaliser does is in it")
     if first_looks is not None:
         variables["announced"] = ("checkpoint", np.array([first_looks[k].finds(len(played.iterations), episodes) for k, played in found.items()]),
                                   {"units": "reward", "long_name": "mean gain that was said beforehand to show with probability .8"})
