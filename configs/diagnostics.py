@@ -99,3 +99,21 @@ TRUST_REGIONS = {
     "small": TrustRegions(heldout_every=10),  # half a minute a run of 488 iterations
     "paper": TrustRegions(heldout_every=1),  # every iteration, as published: some minutes a run
 }
+
+
+class Steps(NamedTuple):
+    """Budget of launch.steps; an episode's return spreads by hundreds, a mean gain is a few points."""
+
+    count: int  # updates around each checkpoint, at least 25 for their mean to stand for the others
+    spread: int  # iterations of the window that they are drawn from
+    episodes: int  # of both ends of every update
+
+
+STEPS = {
+    # seconds a run: sees that it works, and finds nothing
+    "smoke": Steps(count=4, spread=8, episodes=16),
+    # some ten minutes a run with four checkpoints; finds a mean gain of a per cent of Hopper's final return
+    "small": Steps(count=25, spread=50, episodes=100),
+    # some hours a run; finds a few tenths of a per cent
+    "paper": Steps(count=50, spread=50, episodes=1_000),
+}

@@ -18,8 +18,8 @@ from launch.commandline import say
 from launch.gathering import Results
 from tfpg.errors import UserError
 
-ABOUT = ("Judges claims of the study (trust regions, gradients, values, code-level optimisations) from "
-         "the results in runs: statistic, 95 % interval over agents, verdict, and how many more agents would decide.")
+ABOUT = ("Judges the claims of the study (landscapes, steps, trust regions, gradients, values, code-level optimisations) from the results in "
+         "runs: statistic, 95 % interval over agents, verdict, and how many more agents would decide; then final returns beside the published.")
 _WIDTH = 118
 
 
@@ -53,18 +53,23 @@ def judged(found: Results) -> list[Any]:
     from tfpg.claims import judging
 
     verdicts = []
-    for judge, results in ((judging.of_trust_regions, found.trust_regions), (judging.of_gradients, found.gradients),
-                           (judging.of_values, found.values), (judging.of_final_scores, found.scores)):
+    lands = found.landscapes
+    for judge, results in ((judging.of_slices, (lands["slices"],)), (judging.of_steps, (found.steps,)),
+                           (judging.of_surrogates, (lands["slices"], lands["surrogate"])), (judging.of_concentrations, (lands["concentration"],)),
+                           (judging.of_trust_regions, (found.trust_regions,)), (judging.of_gradients, (found.gradients,)),
+                           (judging.of_values, (found.values,)), (judging.of_final_scores, (found.scores, found.best_scores))):
         try:
-            verdicts += judge(results)
+            verdicts += judge(*results)
         except UserError as error:
-            found.missing.append(str(error))
+            if (sentence := str(error)) not in found.missing:
+                found.missing.append(sentence)
     return verdicts
 
 
 def report(verdicts: Sequence[Any], found: Results) -> str:
     """The verdicts first, then what each rests on, then what is missing."""
     from tfpg.claims.catalogue import CLAIMS
+    from tfpg.claims.published import FINDINGS
 
     lines = [f"{len(found.runs)} runs"]
     judged: set[str] = set()
@@ -72,19 +77,48 @@ def report(verdicts: Sequence[Any], found: Results) -> str:
         claim = CLAIMS[verdict.claim]
         if verdict.claim not in judged:
             lines += ["", *textwrap.wrap(f"{verdict.claim}  {claim.text} ({claim.source})", _WIDTH, subsequent_indent="    ")]
+            if verdict.claim in FINDINGS:
+                lines += textwrap.wrap(f"published: {FINDINGS[verdict.claim]}", _WIDTH, initial_indent="    ", subsequent_indent="    ")
         judged.add(verdict.claim)
         names = ", ".join(dict.fromkeys(preset for statement in verdict.statements for preset in statement.presets))
         lines.append(f"  {verdict.task}, {names}: {verdict.verdict}")
         lines += [f"    {line}" for line in tables.aligned([_row(statement) for statement in verdict.statements], left=(0, 4))]
-        lines += [f"      {statement.note}" for statement in verdict.statements if statement.note]
+        lines += [line for statement in verdict.statements if statement.note for line in textwrap.wrap(
+            statement.note, _WIDTH, initial_indent="      ", subsequent_indent="        ")]
     without = [f"{name} ({claim.from_what})" for name, claim in CLAIMS.items() if name not in judged]
     if without:
         lines += ["", *textwrap.wrap(f"not judged, for want of results: {', '.join(without)}", _WIDTH, subsequent_indent="  ")]
+    lines += ["", *_published(found)] if found.scores else []
     lines += [f"passed over: {sentence}" for sentence in found.missing]
     lines += ["", *textwrap.wrap("holds, does not hold: the 95 % interval over agents lies beyond the margin, or on its other side. Intervals: "
                                  "Student's t of agents, from 20 on widened to hold the bootstrap's; fewer than three agents decide "
-                                 "nothing. C1 to C4, of landscapes, are not judged yet, nor are variants of presets.", _WIDTH)]
+                                 "nothing. Variants of presets are not judged.", _WIDTH)]
     return "\n".join(lines)
+
+
+def _published(found: Results) -> list[str]:
+    """Final returns of every preset on every task, beside those that were published."""
+    from tfpg.claims import published
+
+    rows = published.beside(found.scores, found.best_scores)
+    table = [("", "agents", "mean of the last iterations", "IQM", "best iteration", "published")]
+    for row in rows:
+        theirs = row.published
+        table.append((f"{row.preset} on {row.task}", str(row.agents), _estimate(row.mean), _number(float(row.iqm.mean)), _number(float(row.best.mean)),
+                      f"{_number(theirs.mean)} [{_number(theirs.low)}, {_number(theirs.high)}] on {row.published_task}" if theirs else ""))
+    lines = ["final returns", *(f"  {line}" for line in tables.aligned(table))]
+    if compared := sorted({(row.task, row.published_task) for row in rows if row.published}):
+        steps = {run.config.env: run.config.total_steps for run in found.runs}
+        where = "; ".join(f"{theirs} after about {published.STEPS:,} steps there, {task} after {steps[task]:,} here" for task, theirs in compared)
+        lines += textwrap.wrap(f"published: {published.SOURCE}, means over at least {published.AGENTS} agents, 95 % bootstrap intervals; {where}: "
+                               "tasks of another version differ a little, so compare order and shape", _WIDTH, initial_indent="  ",
+                               subsequent_indent="  ")
+    return lines
+
+
+def _estimate(found: Any) -> str:
+    known = math.isfinite(float(found.low))
+    return _number(float(found.mean)) + (f" [{_number(float(found.low))}, {_number(float(found.high))}]" if known else "")
 
 
 def _row(statement: Any) -> tuple[str, ...]:
@@ -101,14 +135,22 @@ def _number(value: float) -> str:
 
 
 def as_json(verdicts: Sequence[Any], found: Results) -> dict[str, Any]:
+    import numpy as np
+
     def plain(value: Any) -> Any:
         if hasattr(value, "_asdict"):
             return {name: plain(each) for name, each in value._asdict().items()}
         if isinstance(value, (list, tuple)):
             return [plain(each) for each in value]
+        if isinstance(value, (np.ndarray, np.generic)):
+            return plain(value.item())
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return {"runs": [str(run.path) for run in found.runs], "verdicts": plain(list(verdicts)), "passed_over": found.missing}
+    from tfpg.claims import published
+
+    rows = published.beside(found.scores, found.best_scores)
+    return {"runs": [str(run.path) for run in found.runs], "verdicts": plain(list(verdicts)), "final_returns": plain(rows),
+            "passed_over": found.missing}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ from tfpg.run_directory import RunDirectory
 
 _FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which agents of one algorithm may differ
 _COMMON = ("total_steps", "env_args", "rollout", "runtime")  # settings, or sections, that all runs on a task share
-_NEEDED = {"trust_region": ("mean_kl", "max_ratio", "pairs"), "gradients": ("cosine", "chance_cosine"), "values": ("mre", "variance")}
+_NEEDED = {"trust_region": ("mean_kl", "max_ratio", "pairs"), "gradients": ("cosine", "chance_cosine"), "values": ("mre", "variance"),
+           "steps": ("mean_gain", "drops", "detectable"), "return": ("mean_return",), "surrogate": ("surrogate",),
+           "slices": ("slope", "mean_return"), "concentration": ("mean_return",), "updates": ("gain",)}
+SURFACES = ("return", "surrogate", "slices", "concentration", "updates")  # of landscapes that say something of a run's own step
+_BULK = ("episode", "parameter", "cluster", "centre_episode")  # dimensions of what numbers were made from: gigabytes of many policies
 
 
 class Results(NamedTuple):
@@ -26,7 +30,10 @@ class Results(NamedTuple):
     trust_regions: list[Any]  # xarray Datasets
     gradients: list[Any]
     values: list[Any]
-    scores: dict[str, dict[str, Any]]  # task ↦ preset ↦ [agents]
+    landscapes: dict[str, list[Any]]  # surface (of SURFACES) ↦ Datasets, without their episodes, clusters and vectors
+    steps: list[Any]
+    scores: dict[str, dict[str, Any]]  # task ↦ preset ↦ [agents], over the last iterations
+    best_scores: dict[str, dict[str, Any]]  # the same of each agent's best iteration
     missing: list[str]  # what was passed over, a sentence each
     unfinished: list[RunDirectory]  # of which only the learning curve counts
     variants: list[RunDirectory]  # finished runs whose settings are not their preset's
@@ -104,11 +111,13 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
     from tfpg.diagnostics import results
     from tfpg.report import metrics
 
-    found = Results([run for run, _ in runs], [], [], [], {}, missing, [], [])
+    found = Results([run for run, _ in runs], [], [], [], {surface: [] for surface in SURFACES}, [], {}, {}, missing, [], [])
+    places = [("trust_region", "trust_region/*.nc", found.trust_regions), ("gradients", "gradients/*/gradients.nc", found.gradients),
+              ("values", "values/*/values.nc", found.values), ("steps", "steps/*/steps.nc", found.steps),
+              *((surface, f"landscapes/*/{surface}.nc", found.landscapes[surface]) for surface in SURFACES)]
     for run, config in runs:
-        for name, pattern, into in (("trust_region", "*.nc", found.trust_regions), ("gradients", "*/gradients.nc", found.gradients),
-                                    ("values", "*/values.nc", found.values)):
-            for path in sorted((run.diagnostics / name).glob(pattern)):
+        for name, pattern, into in places:
+            for path in sorted(run.diagnostics.glob(pattern)):
                 if path.name == "summary.nc":
                     continue
                 try:
@@ -116,19 +125,20 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
                 except UserError as error:
                     missing.append(str(error))
         try:
-            score = metrics.final_scores(metrics.read(run.metrics))["final/return"]
+            scores = metrics.final_scores(metrics.read(run.metrics))
         except UserError as error:
             missing.append(str(error))
             continue
-        found.scores.setdefault(config.env, {}).setdefault(config.preset, []).append(score)
+        for into, name in ((found.scores, "final/return"), (found.best_scores, "final/best_return")):
+            into.setdefault(config.env, {}).setdefault(config.preset, []).append(scores[name])
     return found
 
 
 def _its_own(dataset: Any, path: Path, config: Config, needed: Sequence[str]) -> Any:
-    """A result, if it is what its place says. Errors: UserError where it is of another run or another instrument."""
+    """A result, if it is what its place says, without what its numbers were made from. Errors: UserError where it is of another run or another instrument."""
     whose = dataset.attrs.get("task"), dataset.attrs.get("preset"), int(dataset.attrs.get("run_seed", -1))
     if whose != (config.env, config.preset, config.seed):
         raise UserError(f"{path} is of another run: {whose[1]} on {whose[0]}, seed {whose[2]}.")
     if lacking := [name for name in needed if name not in dataset]:
         raise UserError(f"{path} is of another instrument or version: it has no {lacking[0]}.")
-    return dataset
+    return dataset.drop_dims([dim for dim in _BULK if dim in dataset.dims])

@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 
 from launch import tables
+from tfpg.claims.catalogue import WINDOWS
 from tfpg.diagnostics.statistics.estimates import Estimate
 from tfpg.diagnostics.trust_regions import over_agents
 from tfpg.diagnostics.trust_regions.over_agents import Share
 
-_WINDOWS = (50, 250), (250, 450)  # before and while an annealed step size goes to 0
 _HEAD = ("", "pairs", "iterations", "mean KL ≤ own δ", "mean KL ≤ δ of trpo", "max ratio: median", "90 %", "largest")
 
 
@@ -51,12 +51,12 @@ def _factors(datasets: Sequence[xr.Dataset]) -> list[str]:
             equal = len({int(d["pairs"].sel(pool=pool).max()) for d in (*some, *others)}) == 1  # else largest ratios do not compare
             found = [_times(over_agents.factor(others, some, name, pool=pool, window=window))
                      if window[1] <= shortest and (equal or name == "mean_kl") else ""
-                     for name in ("mean_kl", "max_ratio") for window in _WINDOWS]
+                     for name in ("mean_kl", "max_ratio") for window in WINDOWS]
             if any(found):
                 rows.append((f"{other} : {preset} on {task}", words, *found))
     if not rows:
         return []
-    heads = [f"{name}, iterations {low}–{high}" for name in ("mean KL", "max ratio") for low, high in _WINDOWS]
+    heads = [f"{name}, iterations {low}–{high}" for name in ("mean KL", "max ratio") for low, high in WINDOWS]
     return ["", *tables.aligned([("times as large", "", *heads), *rows], left=(0, 1)),
             "geometric means over iterations, then agents; 95 % by Welch's t of agents on the logarithm"]
 

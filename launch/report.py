@@ -65,7 +65,7 @@ def written(found: gathering.Results, verdicts: list[Any], output: Path, studies
 
     say(f"drawing into {output}")
     with Drawer(output, found.missing) as draw:
-        made = [chapters.scores(found, draw, {}), *(chapter(found, draw) for chapter in chapters.CHAPTERS)]
+        made = [chapter(found, draw) for chapter in chapters.CHAPTERS]
         storage.write_json(output / DATA / VERDICTS, claims.as_json(verdicts, found))
         links = {key: each for chapter in made for key, each in chapter.links.items()}
         first = judged.section(verdicts, links, (Link("all numbers", f"{DATA}/{VERDICTS}"),))

@@ -12,7 +12,7 @@ from tfpg.errors import UserError, nearest
 
 
 def of(instrument: str) -> Mapping[str, Any]:
-    """Its scales by name. Args: instrument: LANDSCAPES, TRUST_REGIONS, GRADIENTS or VALUES."""
+    """Its scales by name. Args: instrument: LANDSCAPES, TRUST_REGIONS, GRADIENTS, VALUES or STEPS."""
     return getattr(commandline.configuration("diagnostics"), instrument)
 
 

@@ -67,6 +67,13 @@ def heldout(config: Config, task: Task, *, every: int) -> Cost:
     return Cost(pairs, STARTED + pairs / task.played, 0.5)
 
 
+def steps(config: Config, task: Task, *, checkpoints: int, count: int, episodes: int) -> Cost:
+    """So many updates around each checkpoint, so many episodes of both ends of each, and a first look of 64."""
+    updates = checkpoints * min(count, config.num_iterations)
+    pairs = 2 * (updates * episodes + checkpoints * 64) * LENGTH
+    return Cost(pairs, STARTED + pairs / task.played, 0.5 + 40 * updates * episodes / 1e6)
+
+
 def evaluation(task: Task, *, episodes: int) -> Cost:
     """So many greedy and so many stochastic episodes."""
     pairs = 2 * episodes * LENGTH

@@ -25,12 +25,12 @@ from tfpg import study as study_
 from tfpg.config import Config
 from tfpg.errors import UserError, nearest
 from tfpg.studies.jobs import Job
-from tfpg.study import AT_RUNS, Agents, Look
+from tfpg.study import AT_FILMS, AT_POLICIES, AT_RUNS, Agents, Look
 
 _STUDIES = Path(__file__).resolve().parent.parent / "configs" / "studies"
 THREADS = 1  # of each agent's environments: more agents at once use processors better than more threads, and never change a bit
 _DIRECTORY = {"landscape": "landscapes", "gradients": "gradients", "values": "values"}
-_RESERVED = ("policy", "run", "output", "dry_run", "share")  # flags that say where a job's results are
+_RESERVED = ("policy", "run", "output", "dry_run", "share", "iterations")  # flags that say what a job looks at and where its results are
 _DEFAULT_SCALE = "small"  # of every launcher that has one
 
 
@@ -136,7 +136,7 @@ def _of_group(group: Agents) -> Iterator[Agent]:
 
 def _training(agent: Agent, task: studycosts.Task) -> Job:
     config, last = agent.config, agent.config.num_iterations - 1
-    kept = sorted({_iteration(k, agent) for look in agent.looks for k in look.iterations} - {last})
+    kept = sorted(set(_policies_of(agent)) - {last})
     arguments = f"--algo={config.preset}", f"--env={config.env}", f"--seed={config.seed}", *agent.flags, f"--workdir={_run(agent)}"
     cost = studycosts.training(config, task, snapshots=len(kept) + 1)
     return Job(f"train.{agent.label}", "launch.train", arguments, (), f"{_run(agent)}/finished.json", *cost,
@@ -156,7 +156,14 @@ def _looks(agent: Agent, look: Look, task: studycosts.Task) -> Iterator[Job]:
         cost = studycosts.heldout(agent.config, task, every=budget.heldout_every if every is None else every)
         yield Job(name, f"launch.{look.instrument}", (f"--run={_run(agent)}", *given), (), f"{_run(agent)}/diagnostics/trust_region", *cost)
         return
-    for k in dict.fromkeys(_iteration(k, agent) for k in look.iterations):
+    iterations = tuple(dict.fromkeys(_iteration(k, agent) for k in look.iterations))
+    if look.instrument in AT_FILMS:
+        count, episodes = (getattr(budget, each) if values[each].value is None else values[each].value for each in ("count", "episodes"))
+        cost = studycosts.steps(agent.config, task, checkpoints=len(iterations), count=count, episodes=episodes)
+        yield Job(name, f"launch.{look.instrument}", (f"--run={_run(agent)}", f"--iterations={as_text(sorted(iterations))}", *given), (),
+                  f"{_run(agent)}/diagnostics/steps/{scale}", *cost)
+        return
+    for k in iterations:
         if look.instrument == "evaluate":
             product = f"evaluation-{k:06d}.nc"
             cost = studycosts.evaluation(task, episodes=values["episodes"].value)
@@ -177,7 +184,7 @@ def refuse_unkept(each: Sequence[Agent], directory: Path) -> None:
     for agent in each:
         if not (directory / _run(agent) / "finished.json").exists():
             continue
-        for k in sorted({_iteration(k, agent) for look in agent.looks for k in look.iterations}):
+        for k in _policies_of(agent):
             if not (directory / _policy(agent, k)).is_dir():
                 raise UserError(f"{directory / _run(agent)} is finished and did not keep its policy of iteration {k}, which the study looks "
                                 "at: remove that directory, and it is trained again, to the same bits, and keeps it.")
@@ -187,8 +194,8 @@ def _budget(look: Look, scale: str | None) -> Any:
     """What its scale says. Errors: UserError for an unknown one."""
     if scale is None:
         return None
-    budgets = scales.of({"landscape": "LANDSCAPES", "gradients": "GRADIENTS", "values": "VALUES", "trust_region": "TRUST_REGIONS"}[
-        look.instrument])
+    budgets = scales.of({"landscape": "LANDSCAPES", "gradients": "GRADIENTS", "values": "VALUES", "trust_region": "TRUST_REGIONS",
+                         "steps": "STEPS"}[look.instrument])
     if scale not in budgets:
         raise UserError(f"a look of {look.instrument} has scale={scale}: {nearest(scale, budgets)}")
     return budgets[scale]
@@ -222,6 +229,11 @@ def _pairs(look: Look, budget: Any, config: Config) -> int:
 def _surfaces(look: Look) -> list[str] | None:
     surfaces = look.flags.get("surface")
     return None if surfaces is None else as_text(surfaces).split(",")
+
+
+def _policies_of(agent: Agent) -> list[int]:
+    """Iterations whose policy something looks at, ascending."""
+    return sorted({_iteration(k, agent) for look in agent.looks if look.instrument in AT_POLICIES for k in look.iterations})
 
 
 def _iteration(k: int, agent: Agent) -> int:

@@ -26,6 +26,7 @@ def test_a_look_without_limits_is_at_every_agent_and_one_with_them_at_those():
 @pytest.mark.parametrize(("make", "sentence"), [
     (lambda: Look("landscap", iterations=[0]), r"^there is no instrument landscap: did you mean landscape\?$"),
     (lambda: Look("landscape"), "needs iterations"),
+    (lambda: Look("steps"), "looks at films: its look needs iterations"),
     (lambda: Look("trust_region", iterations=[0]), "takes no iterations"),
     (lambda: Look("values", iterations=[0], shares=2), "^shares=2 of a look of values: a landscape alone is split, into 1 or more jobs.$"),
     (lambda: Look("landscape", iterations=[0], shares=0), "^shares=0 of a look of landscape: "),

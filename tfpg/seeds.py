@@ -30,6 +30,9 @@ PURPOSES = {
     "permutations": 16,  # indices: iteration, numbers; of advantages, for what chance alone would show, and offsets
     "fit_minibatches": 17,  # indices: iteration, number; a value net fitted afterwards
     "fit_initialisation": 18,  # indices: iteration, number
+    "step_environments": 19,  # indices: iteration, environment; of θ_i and θ_{i+1} alike
+    "step_noise": 20,  # index: iteration
+    "step_iterations": 21,  # index: checkpoint; which iterations around it are looked at
 }
 
 

@@ -15,20 +15,22 @@ from typing import Any
 
 from tfpg.errors import UserError, nearest
 
-# Instruments and whether they look at policies, one iteration each, or at a whole run.
+# Instruments and whether they look at policies, one iteration each, at a whole run, or at a run's film around iterations.
 AT_POLICIES = ("evaluate", "landscape", "gradients", "values")
 AT_RUNS = ("trust_region",)
-INSTRUMENTS = (*AT_POLICIES, *AT_RUNS)
+AT_FILMS = ("steps",)  # one job a run, and no policy needs to be kept
+INSTRUMENTS = (*AT_POLICIES, *AT_RUNS, *AT_FILMS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
     """An instrument pointed at agents.
 
-    Errors: UserError for an unknown instrument, policies without iterations, or iterations of what looks at a whole run."""
+    Errors: UserError for an unknown instrument, policies or films without iterations, or iterations of what looks at a
+    whole run."""
 
     instrument: str  # of INSTRUMENTS
-    iterations: tuple[int, ...] = ()  # k of the policies looked at; −1 is the run's last
+    iterations: tuple[int, ...] = ()  # k of the policies looked at, or around which a film is; −1 is the run's last
     scale: str | None = None  # smoke, small or paper; evaluate has none
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # more flags of its launcher, by name
     tasks: tuple[str, ...] | None = None  # only agents of these; None: all
@@ -42,8 +44,8 @@ class Look:
         _check_table(self.flags, f"flags of a look of {self.instrument}")
         if self.instrument not in INSTRUMENTS:
             raise UserError(f"there is no instrument {self.instrument}: {nearest(self.instrument, INSTRUMENTS)}")
-        if self.instrument in AT_POLICIES and not self.iterations:
-            raise UserError(f"{self.instrument} looks at policies: its look needs iterations, for example iterations=[0, 150].")
+        if self.instrument not in AT_RUNS and not self.iterations:
+            raise UserError(f"{self.instrument} looks at {'films' if self.instrument in AT_FILMS else 'policies'}: its look needs iterations, for example iterations=[0, 150].")
         if self.instrument in AT_RUNS and self.iterations:
             raise UserError(f"{self.instrument} looks at whole runs: its look takes no iterations.")
         if self.shares is not None and (self.instrument != "landscape" or type(self.shares) is not int or self.shares < 1):

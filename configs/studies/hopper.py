@@ -10,6 +10,7 @@ STUDY = Agents(
     seeds=range(5),
     looks=[
         Look("trust_region", scale="small"),
+        Look("steps", iterations=CHECKPOINTS, scale="small"),
         Look("gradients", iterations=CHECKPOINTS, scale="small", seeds=[0]),
         Look("values", iterations=CHECKPOINTS, scale="small", seeds=[0]),
         Look("landscape", iterations=CHECKPOINTS, scale="small", seeds=[0], algorithms=["trpo", "ppo"]),

@@ -36,6 +36,7 @@ STUDY = (
         seeds=range(80),
         looks=[
             Look("trust_region", scale="paper", algorithms=["trpo", "ppo", "ppo_m"], seeds=range(20)),
+            Look("steps", iterations=CHECKPOINTS, scale="paper", algorithms=["trpo", "ppo", "ppo_m"], seeds=range(20)),
             Look("gradients", iterations=CHECKPOINTS, scale="paper", algorithms=["trpo", "ppo"], seeds=range(10)),
             Look("values", iterations=CHECKPOINTS, scale="paper", algorithms=["trpo", "ppo"], seeds=range(10)),
             Look("landscape", iterations=CHECKPOINTS, scale="paper", algorithms=["trpo", "ppo"], seeds=range(3)),

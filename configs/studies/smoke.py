@@ -9,6 +9,7 @@ STUDY = Agents(
     settings={"total_steps": 12 * 2_048},
     looks=[
         Look("trust_region", scale="smoke", flags={"heldout_every": 4}),
+        Look("steps", iterations=[0, 10], scale="smoke", flags={"spread": 4}),
         Look("landscape", iterations=[10], scale="smoke", seeds=[0], algorithms=["trpo", "ppo"]),
         Look("gradients", iterations=[10], scale="smoke", seeds=[0], algorithms=["trpo"]),
         Look("values", iterations=[10], scale="smoke", seeds=[0], algorithms=["ppo"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from launch.gathering import Results
 from launch.reporting.drawing import Drawer, slug
 from launch.reporting.verdicts import number
 from tfpg import settings
+from tfpg.claims import published
 from tfpg.diagnostics import ablations, learning, results
 from tfpg.diagnostics.trust_regions import over_agents
 from tfpg.errors import UserError
@@ -24,6 +25,7 @@ from tfpg.report import (
     gradients,
     metrics,
     side_by_side,
+    steps,
     trust_regions,
     values,
     within_run,
@@ -34,6 +36,7 @@ from tfpg.report.page.contents import Cell, Grounds, Link, Picture, Section, Tab
 from tfpg.run_directory import RunDirectory
 
 _SURFACES = ("return", "surrogate", "slices", "concentration", "updates", "film")
+_AS_LONG = 1.2  # as the published agents: at most so many times longer or shorter
 _FREE = ("seed", "runtime.env_threads", "rollout.patience")
 
 
@@ -47,8 +50,8 @@ class Chapter(NamedTuple):
 # Scores and learning curves
 
 
-def scores(found: Results, draw: Drawer, published: Any) -> Chapter:
-    """Learning curves and final scores. Args: published: (task, preset) ↦ Published."""
+def scores(found: Results, draw: Drawer) -> Chapter:
+    """Learning curves and final scores, beside what was published of agents trained as long."""
     agents = _agents(found)
     curves, tables, parts, links = [], [], [], {}
     tasks = list(dict.fromkeys(agent.task for agent in agents))
@@ -63,9 +66,9 @@ def scores(found: Results, draw: Drawer, published: Any) -> Chapter:
     if any(agent.finished for agent in agents):
         summary = learning.scores(agents)
         kept = draw.data("scores", summary)
-        ours = {(task, preset): each for (task, preset), each in published.items() if _has(summary, task, preset)}
-        parts.append(draw.picture("final-scores", lambda: learning_figures.scores(summary, ours), [kept], says=_scores_say(summary)))
-        tables.append(_score_table(summary, ours))
+        theirs = _published(found)
+        parts.append(draw.picture("final-scores", lambda: learning_figures.scores(summary, theirs), [kept], says=_scores_say(summary)))
+        tables.append(_score_table(summary, theirs))
         links = {("scores", task): [Link("figure", "#final-scores"), *draw.links([kept])] for task in tasks}
     words = ("Final: the mean over the episodes of the last 5 iterations, then over agents. IQM: the interquartile mean over agents.",)
     return Chapter(_section("scores", "Learning curves and scores", words, [*parts, *tables]), links)
@@ -83,6 +86,17 @@ def _agents(found: Results) -> list[learning.Agent]:
     return [agent for agent in agents if agent.rows]
 
 
+def _published(found: Results) -> dict[tuple[str, str], learning_figures.Published]:
+    """By task and preset, where the agents were trained for about as many steps."""
+    shown = {}
+    for run in found.runs:
+        config = run.config
+        paper = published.of(config.env, config.preset)
+        if paper is not None and abs(np.log(config.total_steps / published.STEPS)) < np.log(_AS_LONG):
+            shown[config.env, config.preset] = learning_figures.Published(*paper, f"{published.family(config.env)}-{published.VERSION}")
+    return shown
+
+
 def _curves_say(curves: Sequence[xr.Dataset]) -> str:
     said = []
     for each in curves:
@@ -98,15 +112,15 @@ def _scores_say(summary: xr.Dataset) -> str:
                                         for row in rows)
 
 
-def _score_table(summary: xr.Dataset, published: Any) -> Table:
+def _score_table(summary: xr.Dataset, theirs: Mapping[tuple[str, str], learning_figures.Published]) -> Table:
     rows = []
     for group in range(summary.sizes["group"]):
         one = summary.isel(group=group)
         task, preset = one["task"].item(), one["preset"].item()
-        paper = published.get((task, preset))
-        theirs = f"{number(paper.mean)} [{number(paper.low)}, {number(paper.high)}] ({paper.task})" if paper else "–"
+        paper = theirs.get((task, preset))
+        said = f"{number(paper.mean)} [{number(paper.low)}, {number(paper.high)}] ({paper.task})" if paper else "–"
         rows.append((Cell(f"{captions.named(preset)}, {task}"), Cell(str(int(one["final_return_count"])), "number"),
-                     *(Cell(_interval(one, name), "number") for name in ("final_return", "iqm_return", "best_return")), Cell(theirs, "number")))
+                     *(Cell(_interval(one, name), "number") for name in ("final_return", "iqm_return", "best_return")), Cell(said, "number")))
     return Table("score-table", "Scores with 95 % intervals over agents", ("agents of", "n", "final, mean", "final, IQM", "best iteration, mean",
                                                                         "published final mean"), tuple(rows))
 
@@ -224,6 +238,21 @@ def _slices_say(dataset: xr.Dataset) -> str:
     return f"The slope along the step ranks {rank:g} [{low:g}, {high:g}] among the step and random directions of equal norm"
 
 
+# Steps
+
+
+def gains(found: Results, draw: Drawer) -> Chapter:
+    """What single updates did to the true return, around checkpoints."""
+    parts, links = [], {}
+    for task, some in _by(found.steps, "task").items():
+        name = slug("steps", task)
+        parts.append(draw.picture(name, functools.partial(steps.gains, some), some))
+        links["steps", task] = [Link("figure", f"#{name}")]
+    words = (("The true return after an update less that before it, both played on the same start states and noise, over updates around each "
+             "checkpoint."),)
+    return Chapter(_section("steps", "What single updates do", words, parts), links)
+
+
 # Gradients and values
 
 
@@ -329,13 +358,9 @@ def _first_seed(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     return sorted((d for d in datasets if int(d.attrs["run_seed"]) == first), key=lambda d: int(d.attrs["iteration"]))
 
 
-def _has(summary: xr.Dataset, task: str, preset: str) -> bool:
-    return bool(((summary["task"] == task) & (summary["preset"] == preset)).any())
-
-
 def _interval(one: xr.Dataset, name: str) -> str:
     value, low, high = (float(one[name + end]) for end in ("", "_low", "_high"))
     return number(value) + (f" [{number(low)}, {number(high)}]" if np.isfinite([low, high]).all() else "")
 
 
-CHAPTERS: tuple[Callable[[Results, Drawer], Chapter], ...] = (regions, grounds_of, agreement, predictions, toggles)
+CHAPTERS: tuple[Callable[[Results, Drawer], Chapter], ...] = (scores, regions, grounds_of, gains, agreement, predictions, toggles)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfpg.claims import published
 from tfpg.claims.catalogue import CLAIMS
 from tfpg.claims.verdicts import FAILS, HOLDS
 from tfpg.report import captions
@@ -23,7 +24,7 @@ def section(verdicts: Sequence[Any], links: Mapping[tuple[str, str], Sequence[Li
     for name, claim in CLAIMS.items():
         judged = tuple(_judged(verdict, links.get((claim.from_what, verdict.task), ())) for verdict in verdicts if verdict.claim == name)
         missing = "" if judged else f"not judged: there are no results of {claim.from_what} that it could be judged from"
-        cards.append(ClaimCard(name, claim.text, claim.source, judged, missing))
+        cards.append(ClaimCard(name, claim.text, claim.source, judged, missing, published.FINDINGS.get(name, "")))
     return Section("verdicts", "Verdicts", (_WORDS,), (_overview(verdicts, more), *cards))
 
 

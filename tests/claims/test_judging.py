@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.claims.test_gains import steps
+from tests.claims.test_landscapes import concentration, slices
 from tfpg.algos import ppo
 from tfpg.claims import judging
 from tfpg.claims.catalogue import CLAIMS
@@ -181,6 +183,29 @@ def test_c11_judges_acli_less_aai_and_tells_their_bias(means, expected):
     found = verdict(judging.of_final_scores({TASK: {preset: draw.normal(mean, 50, 40) for preset, mean in means.items()}}), "C11")
     assert found.verdict == expected
     assert "with no effect at all" in found.statements[0].note
+    assert "best iteration" not in found.statements[0].note
+
+
+def test_c11_shows_the_best_iterations_scores_and_judges_the_last():
+    draw = np.random.default_rng(0)
+    last, best = ({TASK: {preset: draw.normal(mean, 50, 40) for preset, mean in zip(("ppo", "ppo_m", "trpo_plus", "trpo"), means, strict=True)}}
+                  for means in ((3000, 1000, 3000, 1000), (3000, 3000, 1000, 1000)))
+    found = verdict(judging.of_final_scores(last, best), "C11")
+    assert found.verdict == HOLDS  # by the best iterations it would not
+    last_words, best_words = found.statements[0].note.split("; best iteration of each agent instead: ")
+    assert last_words.startswith("last iterations: ACLI 2,0") and best_words.startswith("ACLI ")
+    assert "AAI 2,0" in best_words
+
+
+def test_c6_tells_how_many_times_ppos_kl_ppo_ms_is_in_both_windows():
+    some = [*regions("ppo", 0.01, 2.0, iterations=450), *regions("ppo_m", 0.03, 2.0, iterations=450)]
+    _, ppo_m = verdict(judging.of_trust_regions(some), "C6").statements
+    found = [each["mean_kl"].sel(pool="heldout").values[0] for each in some]
+    times = np.exp(np.mean(np.log(found[3:])) - np.mean(np.log(found[:3])))
+    assert f"{times:.2g} [" in ppo_m.note
+    assert "in iterations 50–250" in ppo_m.note and "in iterations 250–450" in ppo_m.note
+    *_, short = verdict(judging.of_trust_regions([each.isel(iteration=slice(0, 250)) for each in some]), "C6").statements
+    assert "in iterations 50–250" in short.note and "250–450" not in short.note
 
 
 def test_c11_needs_all_four_cells():
@@ -194,6 +219,8 @@ def test_the_ratio_of_what_does_not_clip_has_trainings_usual_bound():
 def test_the_claims_are_those_that_are_judged():
     everything = [*judging.of_trust_regions([*regions("trpo", 0.05, 3.0), *regions("ppo", 0.05, 2.0)]),
                   *judging.of_gradients(gradients({150: [0.1] * 3})), *judging.of_values(values(0.05, 0.3, (1.0, 0.5, 0.5))),
+                  *judging.of_slices([slices(seed) for seed in range(3)]), *judging.of_surrogates([slices(seed, 150) for seed in range(3)]),
+                  *judging.of_concentrations([concentration(seed) for seed in range(3)]), *judging.of_steps([steps(seed, {150: 1.0}) for seed in range(3)]),
                   *judging.of_final_scores({TASK: {preset: np.arange(3.0) for preset in ("ppo", "ppo_m", "trpo", "trpo_plus")}})]
     assert {each.claim for each in everything} == set(CLAIMS)
     bounds = {bound for claim in CLAIMS.values() for bound in claim.bounds.values()}

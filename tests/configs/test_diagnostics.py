@@ -90,3 +90,11 @@ def test_trust_regions_have_the_same_scales_and_paper_looks_at_every_iteration()
     scales = configuration("diagnostics").TRUST_REGIONS
     assert list(scales) == list(SCALES) and scales["paper"].heldout_every == 1
     assert scales["smoke"].heldout_every > scales["small"].heldout_every > 1
+
+
+STEPS = configuration("diagnostics").STEPS
+
+
+def test_a_mean_gain_is_of_25_updates_at_least_where_it_is_to_stand_for_the_others():
+    assert all(STEPS[name].count >= 25 and STEPS[name].episodes >= 50 for name in ("small", "paper"))
+    assert all(scale.count <= scale.spread for scale in STEPS.values())

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from launch import claims, trust_region
-from tests.launch.grounds import command, trained
+from launch import claims, gathering, steps, trust_region
+from tests.launch.grounds import command, survey, trained
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,11 @@ def study(tmp_path_factory):
     for seed in (0, 1):
         run = directory / "runs" / f"trpo-{seed}"
         trained(run, "trpo", "CartPole-v1", f"--seed={seed}")
-        code, _, err = command(trust_region, f"--run={run}", "--heldout_every=1")
-        assert code == 0, err
+        for looked in (command(trust_region, f"--run={run}", "--heldout_every=1"),
+                       command(steps, f"--run={run}", "--scale=smoke", "--iterations=0,2", "--count=2", "--spread=2", "--episodes=4")):
+            assert looked[0] == 0, looked[2]
+    code, _, err = survey(f"--policy={directory / 'runs/trpo-0/policies/000002'}", "--surface=slices", "--directions=16", "--slice_points=5")
+    assert code == 0, err
     return directory
 
 
@@ -33,14 +36,39 @@ def test_a_study_is_judged_from_its_directory(study):
     assert "C5  TRPO keeps its mean-KL region" in out
     assert "CartPole-v1, trpo: undecided" in out
     assert "0 agents" in out  # three iterations are too few for a 95 % quantile
-    assert "not judged, for want of results: C6 (trust_region), C8 (gradients)" in out
+    assert "not judged, for want of results: C1 (landscape), C4 (landscape), C6 (trust_region), C8 (gradients)" in out
+
+
+def test_steps_and_landscapes_are_judged_where_instruments_left_them(study):
+    _, out, _ = command(claims, str(study))
+    assert "trpo: mean gain of an update after iteration 0, of the final return" in out and "learning curve rose" in out
+    assert "surrogate after the step on its own pairs" in out and "own pairs: rank correlation of surrogate and return along the step" in out
+    assert "published: at later iterations going in the step direction lowers the return" in out
+
+
+def test_what_is_gathered_is_without_the_episodes_it_was_made_from(study):
+    found = gathering.results([study])
+    assert [len(found.landscapes[surface]) for surface in gathering.SURFACES] == [0, 0, 1, 0, 0]
+    assert len(found.steps) == 2 and found.scores.keys() == found.best_scores.keys() == {"CartPole-v1"}
+    for dataset in (*found.steps, *found.landscapes["slices"]):
+        assert not {"episode", "parameter", "cluster"} & set(dataset.dims)
+
+
+def test_final_returns_stand_below_with_their_best_iterations(study):
+    _, out, _ = command(claims, str(study))
+    assert "final returns" in out and "trpo on CartPole-v1       2" in out
+    assert "there," not in out  # nobody published CartPole's
+    _, out, _ = command(claims, str(study), "--json")
+    row, = json.loads(out)["final_returns"]
+    assert (row["preset"], row["agents"], row["published"]) == ("trpo", 2, None)
+    assert row["best"]["mean"] >= row["mean"]["mean"]
 
 
 def test_json_is_one_object_with_every_number(study):
     code, out, _ = command(claims, f"--dir={study}", "--json")
     found = json.loads(out)
     assert code == 0
-    verdict = found["verdicts"][0]
+    verdict, = [each for each in found["verdicts"] if each["claim"] == "C5"]
     assert (verdict["claim"], verdict["task"], verdict["verdict"]) == ("C5", "CartPole-v1", "undecided")
     assert verdict["statements"][0]["agents"] == 0
     assert verdict["statements"][0]["value"] is None

@@ -10,6 +10,6 @@ def test_budgets_that_differ_are_said_scale_by_scale_and_equal_ones_once():
     assert scales.by_scale("GRADIENTS", "estimates") == "10"
 
 
-@pytest.mark.parametrize("instrument", ["LANDSCAPES", "TRUST_REGIONS", "GRADIENTS", "VALUES"])
+@pytest.mark.parametrize("instrument", ["LANDSCAPES", "TRUST_REGIONS", "GRADIENTS", "VALUES", "STEPS"])
 def test_every_instrument_has_the_three_scales(instrument):
     assert scales.names(instrument) == "smoke | small | paper"

@@ -41,6 +41,14 @@ def test_a_training_keeps_the_policies_that_are_looked_at():
     assert training.product == "runs/ppo-CartPole-v1-0/finished.json"
 
 
+def test_a_look_at_a_film_is_one_job_of_all_its_iterations_and_keeps_no_policy():
+    training, job = made(some(algorithms=["ppo"], seeds=[0], looks=[Look("steps", iterations=[-1, 0], scale="smoke", flags={"count": 2})]))
+    assert training.aside == ("--snapshots=",)
+    assert (job.name, job.module, job.product) == ("steps.ppo-CartPole-v1-0", "launch.steps", "runs/ppo-CartPole-v1-0/diagnostics/steps/smoke")
+    assert job.arguments == ("--run=runs/ppo-CartPole-v1-0", "--iterations=0,3", "--scale=smoke", "--count=2")
+    assert job.pairs == 2 * (2 * 2 * 16 + 2 * 64) * studycosts.LENGTH  # two checkpoints, two updates each, 16 episodes of both ends
+
+
 def test_adding_seeds_and_looks_elsewhere_leaves_the_other_jobs_what_they_are():
     before = {job.name: job.identity for job in made(some(looks=[Look("trust_region")]))}
     after = {job.name: job.identity for job in made(some(seeds=[0, 1, 2], looks=[Look("trust_region"), Look("evaluate", iterations=[0, -1])]))}
@@ -96,6 +104,8 @@ def test_seed_after_seed_so_that_a_study_broken_off_is_balanced():
     (lambda: some(looks=[Look("values", iterations=[0], scale="tiny")]), "a look of values has scale=tiny"),
     (lambda: some(looks=[Look("values", iterations=[0], flags={"repeat": 3})]), r"a look of values: there is no flag --repeat"),
     (lambda: some(looks=[Look("values", iterations=[0], flags={"output": "x"})]), "sets output, which the study decides"),
+    (lambda: some(looks=[Look("steps", iterations=[4])]), "looks at iteration 4 of ppo-CartPole-v1-0, which has iterations 0 to 3"),
+    (lambda: some(looks=[Look("steps", iterations=[0], flags={"iterations": "3"})]), "sets iterations, which the study decides"),
     (lambda: some(looks=[Look("values", iterations=[0], flags={"scale": "paper"})]), "has its scale among its flags"),
     (lambda: some(looks=[Look("values", iterations=[0]), Look("values", iterations=[0], scale="smoke")]), "twice, with different flags"),
 ])

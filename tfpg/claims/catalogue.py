@@ -1,7 +1,8 @@
 """What is claimed, by whom, and from which number on does it hold? One table, fixed before the data.
 
 The margins are round numbers of convention, none of a result: 95 % of iterations for "keeps", a tenth for "barely", a half for "much
-less than" and "little compared with". SEED: the seed study; IM: Engstrom 2020; CL: Ilyas 2020."""
+less than" and "little compared with", twice for "much faster than", a thousandth of the final return for "does not raise", and the
+middle between chance and certainty for "cannot be told apart". SEED: the seed study; IM: Engstrom 2020; CL: Ilyas 2020."""
 
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ from tfpg.claims.verdicts import Bound
 KEPT = 0.95  # share of an agent's iterations in which a region that is "kept" is kept: so their 95 % quantile is looked at
 FEWEST_ITERATIONS = 20  # with held-out pairs, of an agent: the 95 % quantile of fewer is their largest or second largest
 AGENT_PAIRS = 2_048  # pairs that an agent sees
+LEAST_DIRECTIONS = 16  # random ones that a step is compared with
+MUCH_FASTER = 2.0  # times as steep
+WINDOWS = (50, 250), (250, 450)  # iterations before and while an annealed step size goes to 0, in which PPO and PPO-M are compared
 NEAR = 1.1  # a size that stands for them is at most so many times larger or smaller
 
 
@@ -25,6 +29,16 @@ class Claim(NamedTuple):
 
 
 CLAIMS = {
+    "C1": Claim("at random initialisation return rises much faster along the step than along a random direction", "SEED", "landscape", {
+        "slope along the step, reward a step": Bound(True, 0.0),
+        "contrast of its square and that of twice a random direction's slope": Bound(True, 0.0)}),
+    "C2": Claim("at later iterations the step does not raise, or lowers, the true return", "SEED", "steps", {
+        "mean gain of an update after iteration 0, of the final return": Bound(False, 0.001)}),
+    "C3": Claim("… while the surrogate that the step was made to raise does rise", "SEED", "landscape", {
+        "surrogate after the step on its own pairs, after iteration 0": Bound(True, 0.0),
+        "surrogate after the step on held-out pairs, after iteration 0": Bound(True, 0.0)}),
+    "C4": Claim("with the samples an agent sees, good and bad points cannot be told apart", "SEED", "landscape", {
+        "probability that 2,048 pairs a point order two points rightly, after iteration 0": Bound(False, 0.75)}),
     "C5": Claim("TRPO keeps its mean-KL region", "SEED, IM", "trust_region", {
         "log of the 95 % quantile of held-out mean KL : δ": Bound(False, 0.0)}),
     "C6": Claim("PPO keeps a KL region, PPO-M does not", "SEED; IM disagrees", "trust_region", {

@@ -84,6 +84,7 @@ class ClaimCard(NamedTuple):
     source: str
     judged: tuple[Judged, ...]
     missing: str  # why there is none
+    published: str = ""  # what was found before, in words
 
 
 class Section(NamedTuple):
