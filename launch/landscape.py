@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the surveys."""
     paths = [policies.named(given) for given in values["policy"].value or [None]]
-    plan, surfaces = _plan(values), _surfaces(values)
+    plan, surfaces = plan_of(values), _surfaces(values)
     share = None if values["share"].value is None else surveyplan.parse_share(values["share"].value)
     others = [path for path in paths if policies.is_foreign(path)]
     foreign = _foreign(values, others)
@@ -105,7 +105,7 @@ def body(values: flags.FlagValues) -> int:
                        dry_run=values["dry_run"].value, share=share, foreign=foreign)
 
 
-def _plan(values: flags.FlagValues) -> Plan:
+def plan_of(values: flags.FlagValues) -> Plan:
     """The scale with what was given instead. Errors: UserError naming the flag."""
     name, scale = scales.chosen("LANDSCAPES", values)
     given = {key: values[key].value for key in scale._fields if key in values and values[key].present}

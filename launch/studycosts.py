@@ -108,8 +108,8 @@ def _recomputed(budget: Any) -> int:
 
 
 def landscape_pairs(budget: Any, surfaces: Sequence[str] | None) -> int:
-    """Pairs of the surfaces asked for; None: all but the film. Args: budget: a Landscape of configs/diagnostics.py."""
-    grid, steps = budget.points**2, len(budget.update_pairs)
+    """Pairs of the surfaces asked for; None: all but the film. Args: budget: a surveyplan.Plan."""
+    grid, steps = budget.points[0] * budget.points[1], len(budget.update_pairs)
     costs = {
         "return": steps * grid * budget.pairs,
         "surrogate": budget.heldout_pairs,

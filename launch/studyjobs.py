@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from launch import commandline, gradientplan, scales, studycosts, studyshares, valueplan
+from launch import commandline, gradientplan, landscape, scales, studycosts, studyshares, valueplan
 from tfpg import settings
 from tfpg import study as study_
 from tfpg.config import Config
@@ -151,6 +151,8 @@ def _looks(agent: Agent, look: Look, task: studycosts.Task) -> Iterator[Job]:
     given = tuple(f"--{flag}={as_text(value)}" for flag, value in {**({"scale": scale} if scale else {}), **look.flags}.items())
     budget = _budget(look, scale)
     values = _parsed(look.instrument, given)
+    if look.instrument == "landscape":
+        budget = landscape.plan_of(values)
     if look.instrument in AT_RUNS:
         every = values["heldout_every"].value
         cost = studycosts.heldout(agent.config, task, every=budget.heldout_every if every is None else every)
@@ -216,7 +218,7 @@ def _parsed(instrument: str, given: tuple[str, ...]) -> flags.FlagValues:
 
 
 def _pairs(look: Look, budget: Any, config: Config) -> int:
-    """What a look at one policy plays, about, flags of its own left out."""
+    """What a look at one policy plays, about; of gradients and values flags of its own are left out."""
     pairs = config.rollout.num_steps
     if look.instrument == "gradients":
         plan = gradientplan.Plan(scale="", what=tuple(gradientplan.WHAT), seed=0, **budget._asdict())

@@ -45,7 +45,7 @@ def run(directory, preset="ppo", seed=0, *, env="Hopper-v5", finished=True, look
         for iteration in (0, 150):
             where = made.diagnostics / "landscapes" / f"{iteration:06d}-small"
             for name, dataset in (("return", surfaces.returns(updates=surfaces.UPDATES)), ("surrogate", surfaces.surrogates(updates=surfaces.UPDATES)),
-                                  ("slices", surfaces.slices()), ("concentration", surfaces.concentrations()), ("updates", surfaces.updated())):
+                                  ("slices", _slices()), ("concentration", surfaces.concentrations()), ("updates", surfaces.updated())):
                 results.save(dataset.assign_attrs(iteration=iteration, scale="small", **own), where / f"{name}.nc")
     for iteration in (0, 150):
         if "gradients" in looks:
@@ -55,6 +55,13 @@ def run(directory, preset="ppo", seed=0, *, env="Hopper-v5", finished=True, look
             results.save(studied.study(preset=preset, iteration=iteration).assign_attrs(scale="small", **own),
                          made.diagnostics / "values" / f"{iteration:06d}-small" / "values.nc")
     return made
+
+
+def _slices():
+    """Along one step, as they are stored: what is one number of it is an attribute."""
+    found = surfaces.slices(with_update=False)
+    single = {str(name): each.item() for name, each in found.variables.items() if not each.dims}
+    return found.drop_vars(list(single)).assign_attrs(single)
 
 
 def study(directory, *, seeds=3):

@@ -3,8 +3,9 @@
 import dataclasses
 
 import pytest
+from absl import flags
 
-from launch import studycosts, studyjobs, studyshares
+from launch import landscape, studycosts, studyjobs, studyshares
 from tfpg.errors import UserError
 from tfpg.study import Agents, Look
 
@@ -168,11 +169,23 @@ def test_values_are_written_as_flags_take_them(value, text):
 
 
 def test_a_landscapes_pairs_are_those_of_its_surfaces():
-    budget = studyjobs.scales.of("LANDSCAPES")["smoke"]
+    budget = planned("--scale=smoke")
     recomputed = 8_192  # pairs of the second step, once
     assert studycosts.landscape_pairs(budget, ["return"]) == 2 * 25 * 1_000 + recomputed
     slices, concentration, updates = 18 * 5 * 1_000 + 3 * 10_000, 25 * 1_000, 8 * (2_048 + 8 * 500)
     assert studycosts.landscape_pairs(budget, None) == 2 * 25 * 1_000 + 4_096 + slices + concentration + updates + recomputed
+
+
+def test_a_landscapes_own_flags_count_in_its_cost():
+    # 4 × 3 points of 500 pairs for two steps, and 8,192 pairs of the second.
+    assert studycosts.landscape_pairs(planned("--scale=smoke", "--points=4,3", "--pairs=500"), ["return"]) == 2 * 12 * 500 + 8_192
+
+
+def planned(*given):
+    """A landscape's plan, from its launcher's flags."""
+    values = flags.FlagValues()
+    landscape.define(values)
+    return landscape.plan_of(studyjobs.commandline.parsed(values, ["landscape", *given]))
 
 
 # Landscapes in shares

@@ -9,7 +9,7 @@ NORMALISATION = "advantages normalised over the pairs shown and frozen (PPO norm
 ATTRS = {
     "instrument": "landscape", "policy": "policies/000150", "task": "Hopper-v5", "algorithm": "ppo", "preset": "ppo",
     "run_seed": 0, "iteration": 150, "env_steps": 309_248, "normaliser_sha256": "ab" * 32, "norm": "paper",
-    "noise": "common", "seed": 7, "episodes": 34, "nominal_pairs": 20_000, "few_episodes": 0, "confidence": 0.95}
+    "noise": "common", "seed": 7, "episodes": 34, "nominal_pairs": 20_000, "pilot_mean_length": 500.0, "few_episodes": 0, "confidence": 0.95}
 
 
 def hill(x, y, *, base=1200.0, height=600.0, centre=(1.0, 0.0), width=1.6):
@@ -93,7 +93,7 @@ def slices(*, ts=None, directions=16, updates=UPDATES[:1], kinds=("stored",), sl
     data["surrogate"] = (dims, factor * 0.05 * ts * np.exp(-np.abs(ts) / 2))
     data["surrogate_stderr"] = (dims, factor * 0.006 * np.abs(ts))
     labels = ["step", *(f"random {i + 1}" for i in range(directions))]
-    coordinates = {"t": ts, "label": ("direction", labels), "pool": ["train", "heldout"],
+    coordinates = {"t": ts, "label": ("direction", labels), "role": ("direction", ["step", *["random"] * directions]), "pool": ["train", "heldout"],
                    "objective": ["clipped", "unclipped"]}
     attrs = {"norm": "step", "optimised": "clipped", "advantage_norm": NORMALISATION, **attrs}
     found = _described(xr.Dataset(data, coordinates), updates, kinds, surface="slices", **attrs)

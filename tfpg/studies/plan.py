@@ -4,6 +4,7 @@ Written when a study begins or goes on; a report reads it to say what is missing
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +33,13 @@ class Undone(NamedTuple):
 
 
 def write(directory: Path, name: str, about: str, jobs: Sequence[Job]) -> None:
-    """Keeps it. Errors: UserError when the disk refuses."""
-    storage.write_json(directory / FILE, {"name": name, "about": about, "jobs": {job.name: job.identity for job in jobs}})
+    """Keeps it, where it is not kept already. Errors: UserError when the disk refuses."""
+    record = {"name": name, "about": about, "jobs": {job.name: job.identity for job in jobs}}
+    path = directory / FILE
+    with contextlib.suppress(UserError):  # a damaged one is written anew
+        if path.exists() and storage.read_json(path) == record:
+            return
+    storage.write_json(path, record)
 
 
 def read(directory: Path) -> Plan | None:
