@@ -89,7 +89,7 @@ def report(verdicts: Sequence[Any], found: Results) -> str:
     if without:
         lines += ["", *textwrap.wrap(f"not judged, for want of results: {', '.join(without)}", _WIDTH, subsequent_indent="  ")]
     lines += ["", *_published(found)] if found.scores else []
-    lines += [f"passed over: {sentence}" for sentence in found.missing]
+    lines += [f"passed over: {sentence}" for sentence in (*found.notes, *found.missing)]
     lines += ["", *textwrap.wrap("holds, does not hold: the 95 % interval over agents lies beyond the margin, or on its other side. Intervals: "
                                  "Student's t of agents, from 20 on widened to hold the bootstrap's; fewer than three agents decide "
                                  "nothing. Variants of presets are not judged.", _WIDTH)]
@@ -150,7 +150,7 @@ def as_json(verdicts: Sequence[Any], found: Results) -> dict[str, Any]:
 
     rows = published.beside(found.scores, found.best_scores)
     return {"runs": [str(run.path) for run in found.runs], "verdicts": plain(list(verdicts)), "final_returns": plain(rows),
-            "passed_over": found.missing}
+            "passed_over": [*found.notes, *found.missing]}
 
 
 if __name__ == "__main__":

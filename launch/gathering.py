@@ -37,6 +37,7 @@ class Results(NamedTuple):
     missing: list[str]  # what was passed over, a sentence each
     unfinished: list[RunDirectory]  # of which only the learning curve counts
     variants: list[RunDirectory]  # finished runs whose settings are not their preset's
+    notes: tuple[str, ...] = ()  # what should be known, and is no fault
 
 
 def results(given: Sequence[Path]) -> Results:
@@ -49,10 +50,10 @@ def results(given: Sequence[Path]) -> Results:
     missing += [f"{run.path} is not finished: nothing of it counts." for run, _ in unfinished]
     own = [each for each in finished if not _changed(each[1])] or finished
     variants = [run for run, _ in finished if all(run is not agent for agent, _ in own)]
-    if variants:
-        missing.append(f"{len(variants)} runs of variants, whose settings are not their preset's, are not judged.")
+    notes = [f"{len(variants)} runs of variants, whose settings are not their preset's, are not judged."] if variants else []
     _refuse_unlike(own)
-    return _read(own, missing)._replace(unfinished=[run for run, config in unfinished if not _changed(config)], variants=variants)
+    return _read(own, missing)._replace(unfinished=[run for run, config in unfinished if not _changed(config)], variants=variants,
+                                         notes=tuple(notes))
 
 
 def _runs(given: Sequence[Path]) -> list[RunDirectory]:

@@ -46,7 +46,7 @@ def body(values: flags.FlagValues) -> int:
 
     runtime.start(Config().runtime)  # TensorFlow writes TensorBoard's events
     verdicts = claims.judged(found)
-    page = written(found, verdicts, output, _studies(given, found.missing), values["title"].value)
+    page = written(found, verdicts, output, given, values["title"].value)
     storage.write_bytes(output / PAGE, page.encode())
     say(f"{len(found.runs)} runs, {len(verdicts)} verdicts; {output / PAGE}, {len(page) / 1e6:.1f} MB; figures/ (PNG and PDF) and data/ "
         f"beside it; tensorboard --logdir {output / 'tensorboard'} shows the same figures")
@@ -55,7 +55,7 @@ def body(values: flags.FlagValues) -> int:
     return 0
 
 
-def written(found: gathering.Results, verdicts: list[Any], output: Path, studies: Sequence[plan.Plan], title: str | None) -> str:
+def written(found: gathering.Results, verdicts: list[Any], output: Path, given: Sequence[Path], title: str | None) -> str:
     """The page; its figures and data are written on the way."""
     from launch.reporting import chapters, settings
     from launch.reporting import verdicts as judged
@@ -63,18 +63,29 @@ def written(found: gathering.Results, verdicts: list[Any], output: Path, studies
     from tfpg.report.page import rendering
     from tfpg.report.page.contents import Link, Page
 
+    studies = _studies(given, found.missing)
     say(f"drawing into {output}")
     with Drawer(output, found.missing) as draw:
         made = [chapter(found, draw) for chapter in chapters.CHAPTERS]
-        storage.write_json(output / DATA / VERDICTS, claims.as_json(verdicts, found))
+        missing, notes = (tuple(_here(sentence, given) for sentence in some) for some in (found.missing, found.notes))
+        record = claims.as_json(verdicts, found)
+        storage.write_json(output / DATA / VERDICTS, {
+            **record, "runs": [draw.relative(Path(run)) for run in record["runs"]], "passed_over": [*notes, *missing]})
         links = {key: each for chapter in made for key, each in chapter.links.items()}
-        first = judged.section(verdicts, links, (Link("all numbers", f"{DATA}/{VERDICTS}"),))
+        first = judged.section(verdicts, links, (Link(VERDICTS, f"{DATA}/{VERDICTS}"),))
     sections = [first, *(chapter.section for chapter in made), settings.section(found.runs)]
     return rendering.html(Page(
         title=title or ("Study " + ", ".join(study.name for study in studies) if studies else "Policy-gradient algorithms, measured"),
         about=" ".join(study.about for study in studies) or "What the instruments of tfpg found in these runs.",
-        facts=_facts(found), sections=tuple(section for section in sections if section is not None), missing=tuple(found.missing),
-        words=("Written by tfpg. Intervals are of 95 %; the unit is the agent. Links to data lead to files beside this page.",)))
+        facts=_facts(found), sections=tuple(section for section in sections if section is not None), missing=missing,
+        words=(*notes, "Written by tfpg. Intervals are of 95 %; the unit is the agent. Links to data lead to files beside this page.")))
+
+
+def _here(sentence: str, given: Sequence[Path]) -> str:
+    """Without the directories that were named: the page may be read elsewhere."""
+    for directory in sorted({str(each) for path in given for each in (path, path.absolute(), path.resolve())}, key=len, reverse=True):
+        sentence = sentence.replace(f"{directory}/", "")
+    return sentence
 
 
 def _facts(found: gathering.Results) -> tuple[tuple[str, str], ...]:

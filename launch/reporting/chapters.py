@@ -168,9 +168,10 @@ def grounds_of(found: Results, draw: Drawer) -> Chapter:
         first = next(iter(policy.values()))
         runs.setdefault(tuple(str(first.attrs[name]) for name in ("task", "preset", "run_seed")), []).append(policy)
     shown: set[tuple[str, str]] = set()
+    others = 0
     for (task, preset, seed), of_run in sorted(runs.items(), key=lambda item: (item[0][0], item[0][1], int(item[0][2]))):
         if (task, preset) in shown:  # the others can be turned, and have their figures beside their data
-            draw.missing.append(f"{preset} on {task}, seed {seed}: its landscapes can be turned; still figures are of the first seed alone.")
+            others += 1
             continue
         shown.add((task, preset))
         made = [*_panels(of_run, draw, slug(preset, task)),
@@ -180,7 +181,9 @@ def grounds_of(found: Results, draw: Drawer) -> Chapter:
             Link(f"figure: {captions.named(preset)}", f"#{picture.name}") for picture in made[:1] if picture is not None)
     words = (("True return and surrogate over the algorithm's step and a random direction. The surface illustrates; statements are made "
              "from the slices, where the step is compared with random directions of equal norm. Points that were not computed are "
-             "holes. Surfaces are shown on scales of their own."),)
+             "holes. Surfaces are shown on scales of their own."),
+             *([(f"Still figures are of the first seed of each algorithm; {others} more agents' landscapes can be turned, and have theirs beside "
+                "their data.")] if others else []))
     return Chapter(_section("landscapes", "Landscapes", words, parts), links)
 
 
@@ -196,7 +199,8 @@ def landscapes_of(found: Results, missing: list[str]) -> list[dict[str, xr.Datas
                     try:
                         policy[name] = _own(results.load(path), path, run)
                     except UserError as error:
-                        missing.append(str(error))
+                        if str(error) not in missing:
+                            missing.append(str(error))
             if policy:
                 policies.append(policy)
     return policies

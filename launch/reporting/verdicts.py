@@ -51,9 +51,9 @@ def _overview(verdicts: Sequence[Any], more: Sequence[Link]) -> Table:
             said = "; ".join(f"{_presets(verdict)}: {verdict.verdict}" if len(of_task) > 1 else verdict.verdict for verdict in of_task)
             kinds = {kind(verdict.verdict) for verdict in of_task}
             cells.append(Cell(said or "–", kinds.pop() if len(kinds) == 1 else ""))
-        rows.append((Cell(f"{name}  {claim.text}", links=(Link("→", f"#{name}"),)), *cells))
-    caption = "All claims at a glance" + (f" ({more[0].text})" if more and not tasks else "")
-    return Table("claims", caption, ("claim", *tasks), tuple(rows))
+        rows.append((Cell(f"{name}  {claim.text}", links=(Link("more", f"#{name}"),)), *cells))
+    rows.append((Cell("every number of every statement, as JSON:", links=tuple(more)), *[""] * len(tasks)))
+    return Table("claims", "All claims at a glance", ("claim", *tasks), tuple(rows))
 
 
 def _judged(verdict: Any, links: Sequence[Link]) -> Judged:

@@ -75,6 +75,11 @@ def test_an_unfinished_run_has_its_curve_and_no_score(study):
 def test_verdicts_lie_beside_the_page_as_json(study):
     found = json.loads((study[0] / "report" / "data" / "claims.json").read_text())
     assert {each["claim"] for each in found["verdicts"]} >= {"C5", "C7", "C9"}
+    assert "../runs/trpo-Hopper-v5-0" in found["runs"]
+
+
+def test_no_path_of_the_machine_is_on_the_page(study, page):
+    assert str(study[0]) not in page and "/tmp" not in re.sub("data:image[^\"]*", "", page[:page.index("<script>")])
 
 
 def test_a_damaged_result_costs_its_own_figure_alone(tmp_path):
