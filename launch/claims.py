@@ -49,21 +49,31 @@ def body(values: flags.FlagValues) -> int:
 
 
 def judged(found: Results) -> list[Any]:
-    """Every verdict that can be had; what cannot be compared costs its own claims alone."""
-    from tfpg.claims import judging
+    """Every verdict that can be had, claim by claim and task by task; what cannot be compared costs no other.
 
-    verdicts = []
-    lands = found.landscapes
-    for judge, results in ((judging.of_slices, (lands["slices"],)), (judging.of_steps, (found.steps,)),
-                           (judging.of_surrogates, (lands["slices"], lands["surrogate"])), (judging.of_concentrations, (lands["concentration"],)),
-                           (judging.of_trust_regions, (found.trust_regions,)), (judging.of_gradients, (found.gradients,)),
-                           (judging.of_values, (found.values,)), (judging.of_final_scores, (found.scores, found.best_scores))):
-        try:
-            verdicts += judge(*results)
-        except UserError as error:
-            if (sentence := str(error)) not in found.missing:
-                found.missing.append(sentence)
+    What was refused goes to `found.missing` and, by claim, to `found.refused`."""
+    from tfpg.claims.judging import JUDGES
+
+    lands, verdicts = found.landscapes, []
+    results = {"C1": (lands["slices"],), "C2": (found.steps,), "C3": (lands["slices"], lands["surrogate"]), "C4": (lands["concentration"],),
+               **dict.fromkeys(("C5", "C6", "C7"), (found.trust_regions,)), "C8": (found.gradients,), **dict.fromkeys(("C9", "C10"), (found.values,)),
+               "C11": (found.scores, found.best_scores)}
+    for claim, judge in JUDGES.items():
+        for task in dict.fromkeys(run.config.env for run in found.runs):
+            try:
+                verdicts += judge(*(_of(task, some) for some in results[claim]))
+            except UserError as error:
+                found.refused.setdefault(claim, []).append(str(error))
+                if str(error) not in found.missing:
+                    found.missing.append(str(error))
     return verdicts
+
+
+def _of(task: str, some: Any) -> Any:
+    """The results of one task."""
+    if isinstance(some, dict):
+        return {each: values for each, values in some.items() if each == task}
+    return [dataset for dataset in some if dataset.attrs["task"] == task]
 
 
 def report(verdicts: Sequence[Any], found: Results) -> str:

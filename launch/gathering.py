@@ -4,6 +4,7 @@ Reads; computes nothing anew. What is damaged, unfinished or of another run is p
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from tfpg import settings
 from tfpg.config import Config
 from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
+from tfpg.studies import plan
 
 _FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which agents of one algorithm may differ
 _COMMON = ("total_steps", "env_args", "rollout", "runtime")  # settings, or sections, that all runs on a task share
@@ -37,7 +39,9 @@ class Results(NamedTuple):
     missing: list[str]  # what was passed over, a sentence each
     unfinished: list[RunDirectory]  # of which only the learning curve counts
     variants: list[RunDirectory]  # finished runs whose settings are not their preset's
-    notes: tuple[str, ...] = ()  # what should be known, and is no fault
+    copies: list[RunDirectory]  # finished runs of an agent that is among `runs` already
+    refused: dict[str, list[str]]  # claim ↦ why its results were not compared
+    notes: list[str]  # what should be known, and is no fault
 
 
 def results(given: Sequence[Path]) -> Results:
@@ -47,13 +51,21 @@ def results(given: Sequence[Path]) -> Results:
     missing: list[str] = []
     runs = _configured(_runs(given), missing)
     finished, unfinished = ([each for each in runs if each[0].finished == done] for done in (True, False))
-    missing += [f"{run.path} is not finished: nothing of it counts." for run, _ in unfinished]
-    own = [each for each in finished if not _changed(each[1])] or finished
-    variants = [run for run, _ in finished if all(run is not agent for agent, _ in own)]
-    notes = [f"{len(variants)} runs of variants, whose settings are not their preset's, are not judged."] if variants else []
+    agents, variants, notes = _told_apart(finished)
+    own, copies = _once(agents)
     _refuse_unlike(own)
-    return _read(own, missing)._replace(unfinished=[run for run, config in unfinished if not _changed(config)], variants=variants,
-                                         notes=tuple(notes))
+    going = _alike(unfinished, own, missing)
+    missing += [f"{run.path} is not finished: of it the learning curve counts alone." for run in going]
+    notes += [f"{len(variants)} runs of variants, whose settings are not their preset's, are not judged."] if variants else []
+    notes += [f"{run.path} is an agent that is there already, under another name: it counts once." for run in copies]
+    return _read(own, missing)._replace(unfinished=going, variants=variants, copies=copies, notes=notes)
+
+
+def own_result(path: Path, config: Config, instrument: str) -> Any:
+    """A stored result, if it is what its place says. Errors: UserError where it is damaged, or of another run, instrument or version."""
+    from tfpg.diagnostics import results
+
+    return _its_own(results.load(path), path, config, _NEEDED[instrument])
 
 
 def _runs(given: Sequence[Path]) -> list[RunDirectory]:
@@ -64,7 +76,7 @@ def _runs(given: Sequence[Path]) -> list[RunDirectory]:
             raise UserError(f"there is no directory {path}.")
         own = [path] if (path / "config.json").exists() else sorted(file.parent for pattern in ("*/config.json", "*/*/config.json")
                                                                    for file in path.glob(pattern))
-        if not own:
+        if not own and not (path / plan.FILE).exists():  # a study in which nothing was trained has still its plan
             raise UserError(f"{path} holds no run: none has a config.json in it, or one or two levels below.")
         found |= {each.path: each for each in map(RunDirectory, own)}
     return list(found.values())
@@ -78,6 +90,53 @@ def _configured(runs: Sequence[RunDirectory], missing: list[str]) -> list[tuple[
             found.append((run, run.config))
         except UserError as error:
             missing.append(str(error))
+    return found
+
+
+def _told_apart(runs: Sequence[tuple[RunDirectory, Config]]) -> tuple[list[tuple[RunDirectory, Config]], list[RunDirectory], list[str]]:
+    """Agents, variants, and what should be known.
+
+    Of an algorithm on a task the agents are the runs with the preset's settings; where there are none, those that all have the same
+    settings of their own; else all are variants."""
+    agents, variants, notes = [], [], []
+    groups: dict[tuple[str, str], list[tuple[RunDirectory, Config]]] = {}
+    for run, config in runs:
+        groups.setdefault((config.env, config.preset), []).append((run, config))
+    for (task, preset), some in groups.items():
+        own = [each for each in some if not changed(each[1])]
+        if not own and len({str(changed(config)) for _, config in some}) == 1:
+            own = some
+            notes.append(f"{preset} on {task} has settings of its own, not the preset's: "
+                         f"{', '.join(f'{name}={value}' for name, value in changed(some[0][1]).items())}.")
+        agents += own
+        variants += [run for run, _ in some if all(run is not agent for agent, _ in own)]
+    return agents, variants, notes
+
+
+def _once(runs: Sequence[tuple[RunDirectory, Config]]) -> tuple[list[tuple[RunDirectory, Config]], list[RunDirectory]]:
+    """Each agent once, the one of the shortest path, and the runs that are the same agents again: a factorial's cell may be the preset."""
+    first: dict[tuple, tuple[RunDirectory, Config]] = {}
+    copies = []
+    for run, config in sorted(runs, key=lambda each: (len(str(each[0].path)), str(each[0].path))):
+        values = settings.to_dict(config)
+        key = tuple((name, str(value)) for name, value in values.items() if name == "seed" or name not in _FREE)
+        if first.setdefault(key, (run, config))[0] is not run:
+            copies.append(run)
+    kept = [each[0] for each in first.values()]
+    return [each for each in runs if any(each[0] is run for run in kept)], copies
+
+
+def _alike(unfinished: Sequence[tuple[RunDirectory, Config]], own: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> list[RunDirectory]:
+    """Unfinished runs that are other seeds of the finished ones, or of each other; the rest is named."""
+    found, there = [], list(own)
+    for run, config in unfinished:
+        try:
+            _refuse_unlike([*there, (run, config)])
+        except UserError as error:
+            missing.append(f"{run.path} is not finished, and not shown: {error}")
+            continue
+        there.append((run, config))
+        found.append(run)
     return found
 
 
@@ -100,19 +159,18 @@ def _refuse_unlike(runs: Sequence[tuple[RunDirectory, Config]]) -> None:
             raise UserError(f"{same.path} and {run.path} are one agent, {config.preset} on {config.env}, seed {config.seed}: leave one away.")
 
 
-def _changed(config: Config) -> list[str]:
-    """Settings that are not the preset's own, for the task."""
+def changed(config: Config) -> dict[str, Any]:
+    """Settings that are not the preset's own for the task, but for those that all runs on a task share."""
     preset = settings.to_dict(commandline.load_preset(config.preset, config.env))
-    return [name for name, value in settings.to_dict(config).items()
-            if value != preset[name] and name not in _FREE and name.split(".")[0] not in (*_COMMON, "env")]
+    return {name: value for name, value in settings.to_dict(config).items()
+            if value != preset[name] and name not in _FREE and name.split(".")[0] not in (*_COMMON, "env")}
 
 
 def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Results:
     """Every result of the instruments; what is damaged or not theirs is passed over and named."""
-    from tfpg.diagnostics import results
     from tfpg.report import metrics
 
-    found = Results([run for run, _ in runs], [], [], [], {surface: [] for surface in SURFACES}, [], {}, {}, missing, [], [])
+    found = Results([run for run, _ in runs], [], [], [], {surface: [] for surface in SURFACES}, [], {}, {}, missing, [], [], [], {}, [])
     places = [("trust_region", "trust_region/*.nc", found.trust_regions), ("gradients", "gradients/*/gradients.nc", found.gradients),
               ("values", "values/*/values.nc", found.values), ("steps", "steps/*/steps.nc", found.steps),
               *((surface, f"landscapes/*/{surface}.nc", found.landscapes[surface]) for surface in SURFACES)]
@@ -122,7 +180,7 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
                 if path.name == "summary.nc":
                     continue
                 try:
-                    into.append(_its_own(results.load(path), path, config, _NEEDED[name]))
+                    into.append(_light(own_result(path, config, name)))
                 except UserError as error:
                     missing.append(str(error))
         try:
@@ -136,10 +194,28 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
 
 
 def _its_own(dataset: Any, path: Path, config: Config, needed: Sequence[str]) -> Any:
-    """A result, if it is what its place says, without what its numbers were made from. Errors: UserError where it is of another run or another instrument."""
-    whose = dataset.attrs.get("task"), dataset.attrs.get("preset"), int(dataset.attrs.get("run_seed", -1))
+    """A result, if it is what its place says. Errors: UserError where it is of another run or another instrument, or its labels are damaged."""
+    labels = dataset.attrs
+    try:
+        whose = str(labels["task"]), str(labels["preset"]), int(labels["run_seed"])
+        plan = ast.literal_eval(str(labels.get("plan", "{}")))
+        iteration = int(labels.get("iteration", 0))
+    except (KeyError, TypeError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise UserError(f"{path} is damaged: its labels do not say what it is of ({error}).") from error
     if whose != (config.env, config.preset, config.seed):
         raise UserError(f"{path} is of another run: {whose[1]} on {whose[0]}, seed {whose[2]}.")
     if lacking := [name for name in needed if name not in dataset]:
         raise UserError(f"{path} is of another instrument or version: it has no {lacking[0]}.")
+    if not isinstance(plan, dict) or iteration < 0 or ("iteration" not in labels and _of_a_policy(path)):
+        raise UserError(f"{path} is damaged: its labels do not say of which iteration it is, or with which plan it was made.")
+    return dataset
+
+
+def _of_a_policy(path: Path) -> bool:
+    """Whether it lies where results of one iteration do."""
+    return path.parent.parent.name in ("landscapes", "gradients", "values")
+
+
+def _light(dataset: Any) -> Any:
+    """Without what its numbers were made from."""
     return dataset.drop_dims([dim for dim in _BULK if dim in dataset.dims])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ def body(values: flags.FlagValues) -> int:
     verdicts = claims.judged(found)
     page = written(found, verdicts, output, given, values["title"].value)
     storage.write_bytes(output / PAGE, page.encode())
-    say(f"{len(found.runs)} runs, {len(verdicts)} verdicts; {output / PAGE}, {len(page) / 1e6:.1f} MB; figures/ (PNG and PDF) and data/ "
-        f"beside it; tensorboard --logdir {output / 'tensorboard'} shows the same figures")
+    say(f"{len(found.runs or found.variants)} runs, {len(verdicts)} verdicts; {output / PAGE}, {len(page) / 1e6:.1f} MB; figures/ (PNG and PDF) and data/ "
+        f"beside it; tensorboard --logdir {given[0]} shows them too, and in HParams every run with its scores")
     for sentence in found.missing:
         say(f"missing or passed over: {sentence}")
     return 0
@@ -66,19 +66,31 @@ def written(found: gathering.Results, verdicts: list[Any], output: Path, given: 
     studies = _studies(given, found.missing)
     say(f"drawing into {output}")
     with Drawer(output, found.missing) as draw:
-        made = [chapter(found, draw) for chapter in chapters.CHAPTERS]
+        made = [_made(chapter, found, draw) for chapter in chapters.CHAPTERS]
         missing, notes = (tuple(_here(sentence, given) for sentence in some) for some in (found.missing, found.notes))
         record = claims.as_json(verdicts, found)
         storage.write_json(output / DATA / VERDICTS, {
             **record, "runs": [draw.relative(Path(run)) for run in record["runs"]], "passed_over": [*notes, *missing]})
         links = {key: each for chapter in made for key, each in chapter.links.items()}
-        first = judged.section(verdicts, links, (Link(VERDICTS, f"{DATA}/{VERDICTS}"),))
-    sections = [first, *(chapter.section for chapter in made), settings.section(found.runs)]
+        first = judged.section(verdicts, links, (Link(VERDICTS, f"{DATA}/{VERDICTS}"),), {
+            claim: [_here(sentence, given) for sentence in sentences] for claim, sentences in found.refused.items()})
+    sections = [first, *(chapter.section for chapter in made), settings.section([*found.runs, *(found.variants if not found.runs else [])])]
     return rendering.html(Page(
         title=title or ("Study " + ", ".join(study.name for study in studies) if studies else "Policy-gradient algorithms, measured"),
         about=" ".join(study.about for study in studies) or "What the instruments of tfpg found in these runs.",
         facts=_facts(found), sections=tuple(section for section in sections if section is not None), missing=missing,
         words=(*notes, "Written by tfpg. Intervals are of 95 %; the unit is the agent. Links to data lead to files beside this page.")))
+
+
+def _made(chapter: Callable[..., Any], found: gathering.Results, draw: Any) -> Any:
+    """A chapter. One whose results this version cannot read costs itself alone."""
+    from launch.reporting.chapters import Chapter
+
+    try:
+        return chapter(found, draw)
+    except (UserError, ValueError, KeyError, IndexError, TypeError) as error:
+        found.missing.append(f"no chapter on {chapter.__name__}: its results are not as this version has them ({type(error).__name__}: {error}).")
+        return Chapter(None, {})
 
 
 def _here(sentence: str, given: Sequence[Path]) -> str:
@@ -91,7 +103,7 @@ def _here(sentence: str, given: Sequence[Path]) -> str:
 def _facts(found: gathering.Results) -> tuple[tuple[str, str], ...]:
     from tfpg.report import captions
 
-    configs = [run.config for run in found.runs]
+    configs = [run.config for run in found.runs or found.variants]
     facts = [("agents", f"{len(configs):,}"), ("tasks", ", ".join(dict.fromkeys(config.env for config in configs))),
              ("algorithms", ", ".join(dict.fromkeys(captions.named(config.preset) for config in configs))),
              ("pairs an agent", ", ".join(f"{steps:,}" for steps in sorted({config.total_steps for config in configs})))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from launch import pictures
-from launch.gathering import Results
+from launch import commandline, gathering, pictures
+from launch.gathering import Results, own_result
 from launch.reporting.drawing import Drawer, slug
 from launch.reporting.verdicts import number
 from tfpg import settings
 from tfpg.claims import published
-from tfpg.diagnostics import ablations, learning, results
+from tfpg.diagnostics import ablations, learning
 from tfpg.diagnostics.trust_regions import over_agents
 from tfpg.errors import UserError
 from tfpg.report import ablations as ablation_figures
@@ -35,7 +36,9 @@ from tfpg.report.page import grounds
 from tfpg.report.page.contents import Cell, Grounds, Link, Picture, Section, Table
 from tfpg.run_directory import RunDirectory
 
-_SURFACES = ("return", "surrogate", "slices", "concentration", "updates", "film")
+_TURNED = ("return", "surrogate", "concentration")
+_DRAWN = (*_TURNED, "slices", "updates", "film")
+_EVIDENCE = {"slices": ("C1", "C3"), "concentration": ("C4",)}  # surfaces that claims are judged from
 _AS_LONG = 1.2  # as the published agents: at most so many times longer or shorter
 _FREE = ("seed", "runtime.env_threads", "rollout.patience")
 
@@ -75,15 +78,25 @@ def scores(found: Results, draw: Drawer) -> Chapter:
 
 
 def _agents(found: Results) -> list[learning.Agent]:
+    """All that learn: agents of presets; where there are none, those of variants, under names of their own."""
+    runs = [*((run, run.config.preset, True) for run in found.runs), *((run, run.config.preset, False) for run in found.unfinished)]
     agents = []
-    for run, finished in [*((run, True) for run in found.runs), *((run, False) for run in found.unfinished)]:
+    for run, name, finished in runs or [(run, _variant(run), True) for run in found.variants]:
         try:
             rows = metrics.read(run.metrics)
         except UserError:  # named by who gathered
             continue
         scores, config = metrics.final_scores(rows), run.config
-        agents.append(learning.Agent(config.env, config.preset, config.seed, rows, scores["final/return"], scores["final/best_return"], finished))
+        if finished and rows and not np.isfinite(scores["final/return"]):
+            found.missing.append(f"{run.path} has no score, for no episode ended in it: it does not count in any mean.")
+        agents.append(learning.Agent(config.env, name, config.seed, rows, scores["final/return"], scores["final/best_return"], finished))
     return [agent for agent in agents if agent.rows]
+
+
+def _variant(run: RunDirectory) -> str:
+    """ppo: anneal=false"""
+    changed = gathering.changed(run.config)
+    return f"{run.config.preset}: " + ", ".join(f"{name.rpartition('.')[2]}={json.dumps(value)}" for name, value in changed.items())
 
 
 def _published(found: Results) -> dict[tuple[str, str], learning_figures.Published]:
@@ -92,7 +105,9 @@ def _published(found: Results) -> dict[tuple[str, str], learning_figures.Publish
     for run in found.runs:
         config = run.config
         paper = published.of(config.env, config.preset)
-        if paper is not None and abs(np.log(config.total_steps / published.STEPS)) < np.log(_AS_LONG):
+        usual = commandline.load_preset(config.preset, config.env).rollout
+        alike = (config.rollout.num_steps, config.env_args) == (usual.num_steps, ()) and not gathering.changed(config)
+        if paper is not None and alike and abs(np.log(config.total_steps / published.STEPS)) < np.log(_AS_LONG):
             shown[config.env, config.preset] = learning_figures.Published(*paper, f"{published.family(config.env)}-{published.VERSION}")
     return shown
 
@@ -155,84 +170,95 @@ def regions(found: Results, draw: Drawer) -> Chapter:
 
 def grounds_of(found: Results, draw: Drawer) -> Chapter:
     """Surfaces to turn, then what they rest on."""
-    policies = landscapes_of(found, draw.missing)
+    policies = [policy for run in found.runs for policy in _policies(run)]
     if not policies:
         return Chapter(None, {})
-    parts: list[Any] = []
+    scales = {policy.scale for policy in policies}
+    turnable = grounds.viewer(policy.surfaces(draw, _TURNED) for policy in policies) if len(scales) == 1 else grounds.viewer(
+        (policy.surfaces(draw, _TURNED) for policy in policies), names=[f"scale {policy.scale}" for policy in policies])
+    parts: list[Any] = [Grounds("viewer", turnable)] if turnable["policies"] else []
     links: dict[tuple[str, str], list[Link]] = {}
-    turnable = grounds.viewer(policies)
-    if turnable["policies"]:
-        parts.append(Grounds("viewer", turnable))
-    runs: dict[tuple, list[dict[str, xr.Dataset]]] = {}
+    runs: dict[tuple[str, str, str, int], list[_Policy]] = {}
     for policy in policies:
-        first = next(iter(policy.values()))
-        runs.setdefault(tuple(str(first.attrs[name]) for name in ("task", "preset", "run_seed")), []).append(policy)
-    shown: set[tuple[str, str]] = set()
-    others = 0
-    for (task, preset, seed), of_run in sorted(runs.items(), key=lambda item: (item[0][0], item[0][1], int(item[0][2]))):
-        if (task, preset) in shown:  # the others can be turned, and have their figures beside their data
-            others += 1
+        config = policy.run.config
+        runs.setdefault((config.env, config.preset, policy.scale, config.seed), []).append(policy)
+    shown: set[tuple[str, str, str]] = set()
+    for (task, preset, scale, _), of_run in sorted(runs.items(), key=lambda item: item[0]):
+        if (task, preset, scale) in shown:  # the others can be turned, and have their figures beside their data
             continue
-        shown.add((task, preset))
-        made = [*_panels(of_run, draw, slug(preset, task)),
-                *(each for policy in of_run for each in _stills(policy, draw))]
-        parts += made
-        links.setdefault(("landscape", task), []).extend(
-            Link(f"figure: {captions.named(preset)}", f"#{picture.name}") for picture in made[:1] if picture is not None)
-    words = (("True return and surrogate over the algorithm's step and a random direction. The surface illustrates; statements are made "
-             "from the slices, where the step is compared with random directions of equal norm. Points that were not computed are "
-             "holes. Surfaces are shown on scales of their own."),
-             *([(f"Still figures are of the first seed of each algorithm; {others} more agents' landscapes can be turned, and have theirs beside "
-                "their data.")] if others else []))
+        shown.add((task, preset, scale))
+        loaded = [policy.surfaces(draw, _DRAWN) for policy in of_run]
+        parts += _panels(loaded, draw, slug(preset, task, scale))
+        for policy in loaded:
+            for name, picture in _stills(policy, draw):
+                parts.append(picture)
+                for claim in _EVIDENCE.get(name, ()):
+                    if picture is not None:
+                        links.setdefault((claim, task), []).append(_to_figure(preset, picture.name))
+    others = len({key[:2] + key[3:] for key in runs}) - len({key[:2] for key in shown})
+    words = [("True return and surrogate over the algorithm's step and a random direction. The surface illustrates; statements are made from the "
+             "slices, where the step is compared with random directions of equal norm. Points that were not computed are holes. Surfaces are "
+             "shown on scales of their own.")]
+    if others:
+        words.append(f"Still figures are of the first seed of each algorithm; {others} more agents' landscapes can be turned, and have "
+                     "theirs beside their data.")
     return Chapter(_section("landscapes", "Landscapes", words, parts), links)
 
 
-def landscapes_of(found: Results, missing: list[str]) -> list[dict[str, xr.Dataset]]:
-    """Stored surfaces by name, a mapping for each policy and scale, in the order of runs and iterations."""
-    policies = []
-    for run in found.runs:
-        for directory in sorted((run.diagnostics / "landscapes").glob("*")):
-            policy = {}
-            for name in _SURFACES:
-                path = directory / f"{name}.nc"
+class _Policy(NamedTuple):
+    """Where the landscapes of one policy lie."""
+
+    run: RunDirectory
+    directory: Path
+
+    @property
+    def scale(self) -> str:
+        return self.directory.name.partition("-")[2]
+
+    def surfaces(self, draw: Drawer, names: Sequence[str]) -> dict[str, xr.Dataset]:
+        """By name. What is damaged or another's is named, once, and left out."""
+        surfaces = {}
+        for name in names:
+            path = self.directory / f"{name}.nc"
+            try:
                 if path.exists():
-                    try:
-                        policy[name] = _own(results.load(path), path, run)
-                    except UserError as error:
-                        if str(error) not in missing:
-                            missing.append(str(error))
-            if policy:
-                policies.append(policy)
-    return policies
+                    surfaces[name] = own_result(path, self.run.config, name)
+            except UserError as error:
+                if str(error) not in draw.missing:
+                    draw.missing.append(str(error))
+        return surfaces
 
 
-def _own(dataset: xr.Dataset, path: Path, run: RunDirectory) -> xr.Dataset:
-    config, attrs = run.config, dataset.attrs
-    if (attrs.get("task"), attrs.get("preset"), attrs.get("run_seed")) != (config.env, config.preset, config.seed):
-        raise UserError(f"{path} is of another run: {attrs.get('preset')} on {attrs.get('task')}, seed {attrs.get('run_seed')}.")
-    return dataset
+def _policies(run: RunDirectory) -> list[_Policy]:
+    """Those of a run that were looked at, in the order of their iterations."""
+    return [_Policy(run, directory) for directory in sorted((run.diagnostics / "landscapes").glob("*")) if directory.is_dir()]
 
 
 def _panels(of_run: Sequence[dict[str, xr.Dataset]], draw: Drawer, name: str) -> list[Picture | None]:
     """All checkpoints of a run beside each other, each on its own scale, for the run's own step and the recomputed one."""
     both = [policy[surface] for policy in of_run for surface in ("return", "surrogate") if surface in policy]
-    if not both:
-        return []
     made = []
-    for update in range(min(each.sizes["update"] for each in both)):
-        label = "own" if update == 0 else f"recomputed-{int(both[0]['update'][update])}"
-        make = functools.partial(side_by_side.panels, both, shared=False, update=update, pool="heldout")
+    for update in range(min((each.sizes.get("update", 1) for each in both), default=0)):
+        pairs = int(both[0]["update"][update]) if "update" in both[0].dims else 0
+        label = "own" if update == 0 else f"recomputed-{pairs}"
+        title = f"True return and surrogate: {captions.names(both)[0]}, {'the own step' if update == 0 else f'the step from {pairs:,} pairs'}"
+        make = functools.partial(side_by_side.panels, both, shared=False, update=update, pool="heldout", title=title)
         made.append(draw.picture(slug("landscape", name, label), make, both))
     return made
 
 
-def _stills(policy: dict[str, xr.Dataset], draw: Drawer) -> Iterable[Picture | None]:
+def _stills(policy: dict[str, xr.Dataset], draw: Drawer) -> Iterable[tuple[str, Picture | None]]:
     """Slices, concentration, repeated updates and film of one policy."""
     for name in ("slices", "concentration", "updates", "film"):
         if name in policy:
             dataset = policy[name]
-            label = slug(name, *(dataset.attrs[each] for each in ("preset", "task", "run_seed", "iteration", "scale")))
-            yield draw.picture(label, functools.partial(pictures.DRAWERS[name], dataset), [dataset], says=_slices_say(dataset) if name == "slices" else "")
+            label = slug(name, *(dataset.attrs.get(each, "") for each in ("preset", "task", "run_seed", "iteration", "scale")))
+            yield name, draw.picture(label, functools.partial(pictures.DRAWERS[name], dataset), [dataset],
+                                     says=_slices_say(dataset) if name == "slices" else "")
+
+
+def _to_figure(preset: str, name: str) -> Link:
+    return Link(f"figure: {captions.named(preset)}", f"#{name}")
 
 
 def _slices_say(dataset: xr.Dataset) -> str:
@@ -248,10 +274,12 @@ def _slices_say(dataset: xr.Dataset) -> str:
 def gains(found: Results, draw: Drawer) -> Chapter:
     """What single updates did to the true return, around checkpoints."""
     parts, links = [], {}
-    for task, some in _by(found.steps, "task").items():
-        name = slug("steps", task)
-        parts.append(draw.picture(name, functools.partial(steps.gains, some), some))
-        links["steps", task] = [Link("figure", f"#{name}")]
+    for task, of_task in _by(found.steps, "task").items():
+        for preset, scale, some in _by_scale(of_task):
+            picture = draw.picture(slug("steps", preset, task, scale), functools.partial(steps.gains, some), some)
+            parts.append(picture)
+            if picture is not None:
+                links.setdefault(("steps", task), []).append(_to_figure(preset, picture.name))
     words = (("The true return after an update less that before it, both played on the same start states and noise, over updates around each "
              "checkpoint."),)
     return Chapter(_section("steps", "What single updates do", words, parts), links)
@@ -264,14 +292,16 @@ def agreement(found: Results, draw: Drawer) -> Chapter:
     """Gradient quality of the first agent of each algorithm; noise scales of all."""
     parts, links = [], {}
     for task, some in _by(found.gradients, "task").items():
-        for preset, own in _by(some, "preset").items():
-            shown = _first_seed(own)
-            name = slug("gradients", preset, task)
-            parts.append(draw.picture(name, functools.partial(gradients.agreement, shown), shown))
-            links.setdefault(("gradients", task), []).append(Link(f"figure: {captions.named(preset)}", f"#{name}"))
-        parts.append(draw.picture(slug("noise-scale", task), functools.partial(gradients.noise_scales, some), some))
+        for preset, scale, own in _by_scale(some):
+            shown, name = _first_seed(own), slug("gradients", preset, task, scale)
+            picture = draw.picture(name, functools.partial(gradients.agreement, shown), shown)
+            parts.append(picture)
+            if picture is not None:
+                links.setdefault(("gradients", task), []).append(_to_figure(preset, picture.name))
+        for scale, own in _by(some, "scale").items():
+            parts.append(draw.picture(slug("noise-scale", task, scale), functools.partial(gradients.noise_scales, own), own))
     words = (("How well independent estimates of the gradient, and of the algorithm's step, agree with each other and with what very many "
-             "pairs say, against the pairs behind each."),)
+             "pairs say, against the pairs behind each. Of the first seed of each algorithm; noise scales are of all."),)
     return Chapter(_section("gradients", "Gradient estimates", words, parts), links)
 
 
@@ -279,12 +309,14 @@ def predictions(found: Results, draw: Drawer) -> Chapter:
     """Value prediction and baselines of the first agent of each algorithm."""
     parts, links = [], {}
     for task, some in _by(found.values, "task").items():
-        for preset, own in _by(some, "preset").items():
-            shown, name = _first_seed(own), slug("values", preset, task)
+        for preset, scale, own in _by_scale(some):
+            shown, name = _first_seed(own), slug("values", preset, task, scale)
             make = functools.partial(values.by_iteration, shown) if len(shown) > 1 else functools.partial(values.study, shown[0])
-            parts.append(draw.picture(name, make, shown))
-            links.setdefault(("values", task), []).append(Link(f"figure: {captions.named(preset)}", f"#{name}"))
-    words = ("Whether the value net predicts returns or only its own targets, and what three baselines do to the gradient.",)
+            picture = draw.picture(name, make, shown)
+            parts.append(picture)
+            if picture is not None:
+                links.setdefault(("values", task), []).append(_to_figure(preset, picture.name))
+    words = ("Whether the value net predicts returns or only its own targets, and what three baselines do to the gradient. Of the first seed.",)
     return Chapter(_section("values", "Value prediction", words, parts), links)
 
 
@@ -294,7 +326,8 @@ def predictions(found: Results, draw: Drawer) -> Chapter:
 def toggles(found: Results, draw: Drawer) -> Chapter:
     """1 − CDF of the score by toggle, for each factorial among the variants."""
     parts: list[Any] = []
-    for (task, preset), runs in _by_agent(found.variants).items():
+    for (task, preset), variants in _by_agent(found.variants).items():
+        runs = [*variants, *_preset_cell(variants, found)]
         agents = []
         for run in runs:
             try:
@@ -315,6 +348,21 @@ def toggles(found: Results, draw: Drawer) -> Chapter:
         parts.append(_toggle_table(dataset, task, preset))
     words = ("Agents of a factorial of code-level optimisations: the share of them that reaches at least a score, with each toggle and without it.",)
     return Chapter(_section("ablations", "Code-level optimisations", words, parts), {})
+
+
+def _preset_cell(variants: Sequence[RunDirectory], found: Results) -> list[RunDirectory]:
+    """Runs of the preset itself that are a cell of the variants' factorial: its own, else agents of the same seeds.
+
+    They are that where they differ from a variant in code-level optimisations alone."""
+    def apart(run: RunDirectory) -> tuple:
+        return tuple((name, str(value)) for name, value in settings.to_dict(run.config).items()
+                     if not name.startswith("code_level.") and name not in _FREE)
+
+    alike, seeds = {apart(run) for run in variants}, {run.config.seed for run in variants}
+    for some in (found.copies, found.runs):
+        if cell := [run for run in some if apart(run) in alike and run.config.seed in seeds]:
+            return cell
+    return []
 
 
 def _toggles_say(dataset: xr.Dataset, score: str) -> str:
@@ -345,8 +393,13 @@ def _section(name: str, title: str, words: Sequence[str], parts: Iterable[Any]) 
 def _by(datasets: Iterable[xr.Dataset], attribute: str) -> dict[str, list[xr.Dataset]]:
     found: dict[str, list[xr.Dataset]] = {}
     for dataset in datasets:
-        found.setdefault(str(dataset.attrs[attribute]), []).append(dataset)
+        found.setdefault(str(dataset.attrs.get(attribute, "")), []).append(dataset)
     return found
+
+
+def _by_scale(datasets: Iterable[xr.Dataset]) -> Iterable[tuple[str, str, list[xr.Dataset]]]:
+    """preset, scale, datasets."""
+    return ((preset, scale, some) for preset, own in _by(datasets, "preset").items() for scale, some in _by(own, "scale").items())
 
 
 def _by_agent(runs: Sequence[RunDirectory]) -> dict[tuple[str, str], list[RunDirectory]]:

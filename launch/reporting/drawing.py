@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import urllib.parse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -16,14 +17,15 @@ from tfpg.report import summaries
 from tfpg.report.page import pictures
 from tfpg.report.page.contents import Link, Picture
 
-FIGURES, DATA, EVENTS = "figures", "data", "tensorboard"
+FIGURES, DATA, EVENTS = "figures", "data", "tensorboard/report"
 
 
 class Drawer:
     """Draws into a report's directory. Args: missing: where what could not be drawn is said."""
 
     def __init__(self, output: Path, missing: list[str]):
-        self.output, self.missing, self.count = output, missing, 0
+        self.output, self.missing = output, missing
+        self._names: set[str] = set()
         for name in (FIGURES, DATA, EVENTS):
             storage.make_directory(output / name)
         for old in (output / EVENTS).glob("events.out.tfevents.*"):  # of the last report
@@ -34,17 +36,28 @@ class Drawer:
         """A figure as PNG, PDF, picture and event; None, and a sentence in `missing`, where its results do not go together.
 
         Args: name: what the files are called. data: Datasets that were read, or paths. says: its numbers in a sentence."""
+        name = self._own(name)
         try:
             made = pictures.drawn(name, draw(), says=says, links=self.links(data))
         except UserError as error:
             self.missing.append(f"no figure {name}: {error}")
             return None
+        except (ValueError, KeyError, IndexError, TypeError) as error:  # a result of another version, or made up: it costs its own figure
+            self.missing.append(f"no figure {name}: its results are not as this version has them ({type(error).__name__}: {error}).")
+            return None
         for ending, content in (("png", made.png), ("pdf", made.pdf)):
             storage.write_bytes(self.output / FIGURES / f"{name}.{ending}", content)
         self._writer.figure(f"report/{name}", made.png)
-        self.count += 1
         say(f"  {FIGURES}/{name}.png, .pdf")
         return made.picture
+
+    def _own(self, name: str) -> str:
+        """A name that no other figure of the report has."""
+        count, wanted = 2, name
+        while name in self._names:
+            name, count = f"{wanted}-{count}", count + 1
+        self._names.add(name)
+        return name
 
     def data(self, name: str, dataset: Any) -> Path:
         """Keeps numbers that the report itself computed; a figure links to them."""
@@ -57,7 +70,7 @@ class Drawer:
 
     def relative(self, path: Path) -> str:
         """A file as the page names it."""
-        return Path(os.path.relpath(path, self.output)).as_posix()
+        return urllib.parse.quote(Path(os.path.relpath(path, self.output)).as_posix())
 
     def __enter__(self) -> Self:
         return self

@@ -18,13 +18,19 @@ _WORDS = ("A claim holds where the 95 % interval over agents lies beyond a margi
           "than three decide nothing. Margins: tfpg/claims/catalogue.py.")
 
 
-def section(verdicts: Sequence[Any], links: Mapping[tuple[str, str], Sequence[Link]], more: Sequence[Link]) -> Section:
-    """The first chapter. Args: links: to figures, by instrument and task. more: to the file of all verdicts."""
+def section(verdicts: Sequence[Any], links: Mapping[tuple[str, str], Sequence[Link]], more: Sequence[Link],
+            refused: Mapping[str, Sequence[str]]) -> Section:
+    """The first chapter.
+
+    Args: links: to figures, by claim or instrument, and task. more: to the file of all verdicts. refused: by claim, why results were
+    not compared."""
     cards = []
     for name, claim in CLAIMS.items():
-        judged = tuple(_judged(verdict, links.get((claim.from_what, verdict.task), ())) for verdict in verdicts if verdict.claim == name)
-        missing = "" if judged else f"not judged: there are no results of {claim.from_what} that it could be judged from"
-        cards.append(ClaimCard(name, claim.text, claim.source, judged, missing, published.FINDINGS.get(name, "")))
+        judged = tuple(_judged(verdict, links.get((name, verdict.task)) or links.get((claim.from_what, verdict.task), ()))
+                       for verdict in verdicts if verdict.claim == name)
+        lacking = [] if judged else [f"not judged: it needs {claim.needs}"]
+        missing = "; ".join([*lacking, *(f"not compared: {sentence}" for sentence in refused.get(name, ()))])
+        cards.append(ClaimCard(name, claim.text, claim.source, judged, missing, _published(name)))
     return Section("verdicts", "Verdicts", (_WORDS,), (_overview(verdicts, more), *cards))
 
 
@@ -38,6 +44,12 @@ def number(value: float) -> str:
 def kind(verdict: str) -> str:
     """Its class on the page."""
     return _KINDS.get(verdict, "undecided")
+
+
+def _published(claim: str) -> str:
+    """What was found before, with what it was found on."""
+    found = published.FINDINGS.get(claim)
+    return f"{found} (about {published.STEPS:,} steps, {published.VERSION} tasks)" if found else ""
 
 
 def _overview(verdicts: Sequence[Any], more: Sequence[Link]) -> Table:
@@ -65,7 +77,13 @@ def _judged(verdict: Any, links: Sequence[Link]) -> Judged:
             f"{statement.agents} agent{'s' * (statement.agents != 1)}",
             f"{'above' if statement.bound.above else 'below'} {statement.bound.margin:g}", statement.verdict, kind(statement.verdict),
             "; ".join(part for part in (statement.note, more) if part)))
-    return Judged(verdict.task, _presets(verdict), verdict.verdict, kind(verdict.verdict), tuple(rulings), tuple(links))
+    return Judged(verdict.task, _presets(verdict), verdict.verdict, kind(verdict.verdict), tuple(rulings), _own(links, verdict))
+
+
+def _own(links: Sequence[Link], verdict: Any) -> tuple[Link, ...]:
+    """Those to figures of the algorithms that the verdict is of, and of all."""
+    own = {f"figure: {captions.named(preset)}" for statement in verdict.statements for preset in statement.presets}
+    return tuple(link for link in links if not link.text.startswith("figure: ") or link.text in own)
 
 
 def _what(statement: Any) -> str:

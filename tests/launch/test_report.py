@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.parse
 
 import pytest
 
@@ -38,7 +39,8 @@ def test_every_place_and_file_that_a_link_names_is_there(study, page):
         if href.startswith("#"):
             assert href[1:] in outline.ids, href
         else:
-            assert (study[0] / "report" / href).is_file(), href
+            assert (study[0] / "report" / urllib.parse.unquote(href)).is_file(), href
+    assert len(set(outline.ids)) == len(outline.ids)
     assert any(href.endswith("slices.nc") for href in outline.hrefs)
 
 
@@ -54,7 +56,7 @@ def test_figures_lie_beside_the_page_for_papers_and_for_tensorboard(study):
     names = {path.stem for path in figures.glob("*.png")}
     assert names == {path.stem for path in figures.glob("*.pdf")}
     assert {"learning-curves", "final-scores", "trust-regions-hopper-v5", "ablation-ppo-hopper-v5-final"} <= names
-    assert list((study[0] / "report" / "tensorboard").glob("events.out.tfevents.*"))
+    assert list((study[0] / "report" / "tensorboard" / "report").glob("events.out.tfevents.*"))
 
 
 def test_what_is_missing_is_said(page):
@@ -70,6 +72,12 @@ def test_an_unfinished_run_has_its_curve_and_no_score(study):
     assert sorted(scores["preset"].values) == ["ppo", "trpo"]
     # Finals: the last 5 of 30 iterations, 100 (1 + seed) + 10 k: mean over k = 25 … 29 is 100 (1 + seed) + 270; over seeds 0, 1, 2 470.
     assert scores["final_return"].values.tolist() == [470, 470]
+
+
+def test_a_factorials_cell_that_is_the_preset_is_in_its_ablation_and_counts_once_as_an_agent(study):
+    found = results.load(study[0] / "report" / "data" / "ablation-ppo-hopper-v5.nc")
+    assert found.attrs["cells"] == 4 and found.attrs["agents"] == 8 and found.attrs["balanced"] == 1
+    assert "6 runs" in study[1]
 
 
 def test_verdicts_lie_beside_the_page_as_json(study):

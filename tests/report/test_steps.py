@@ -53,7 +53,7 @@ def test_several_runs_are_rows_each_with_its_name_and_numbers():
     figure = gains([made(), made("trpo", seed=3)])
     assert len(figure.get_axes()) == 6
     said = words(figure)
-    assert "trpo on Hopper-v5, seed 3" in said and "share of drops seen 33 %, 50 %" in said
+    assert "TRPO on Hopper-v5, seed 3" in said and "share of drops seen 33 %, 50 %" in said
 
 
 def test_few_episodes_are_warned_of():

@@ -116,7 +116,7 @@ def test_bounds_are_dotted():
 
 
 def test_the_caption_tells_agents_pairs_and_what_the_bands_are():
-    for words in ("trpo on Hopper-v5: 3 agents (1 held-out)", "ppo on Hopper-v5: 1 agent", "2048 pairs an update, 2048 held-out",
+    for words in ("TRPO on Hopper-v5: 3 agents (1 held-out)", "PPO on Hopper-v5: 1 agent", "2048 pairs an update, 2048 held-out",
                   "95 %, of agents"):
         assert words in caption(summary(held=1))
     assert "do not compare" not in caption(summary()) and "3 agents, " not in caption(summary(held=1))

@@ -19,7 +19,17 @@ def of_gradients(datasets: Datasets) -> list[Verdict]:
 
 def of_values(datasets: Datasets) -> list[Verdict]:
     """C9 and C10. Args: datasets: of launch.values, a policy each."""
-    return [*verdicts("C9", _relative_errors(datasets)), *verdicts("C10", _baselines(datasets))]
+    return [*relative_errors(datasets), *baselines(datasets)]
+
+
+def relative_errors(datasets: Datasets) -> list[Verdict]:
+    """C9."""
+    return verdicts("C9", _relative_errors(datasets))
+
+
+def baselines(datasets: Datasets) -> list[Verdict]:
+    """C10."""
+    return verdicts("C10", _baselines(datasets))
 
 
 def _agreement(datasets: Datasets) -> Found:

@@ -26,6 +26,8 @@ def _gains(datasets: Datasets) -> Found:
                 f"an agent's own updates find {by_iteration(_shares(some, 'detectable'), '.2%')}"]
         if all("curve_slope" in d for d in some):
             said.append(f"its learning curve rose {by_iteration(_shares(some, 'curve_slope'), '.2%')} an iteration")
+        if any(int(d.attrs.get("few_updates", 0)) or int(d.attrs.get("few_episodes", 0)) for d in some):
+            said.insert(0, "fewer updates or episodes than an interval needs")
         if statement.verdict == HOLDS:
             said.insert(0, "it lowers the return" if statement.high < -bound.margin else "whether it lowers the return is open")
         yield task, [statement._replace(note="; ".join(said))]

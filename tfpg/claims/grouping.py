@@ -71,9 +71,10 @@ def first(found: Numbers) -> np.ndarray:
 
 
 def later(found: Numbers) -> np.ndarray:
-    """Each agent's mean over the later iterations that every agent was looked at in; NaN for none. [agents]"""
-    common = set.intersection(*(set(each) for each in found.values())) - {0}
-    return np.array([np.mean([each[k] for k in sorted(common)]) if common else math.nan for each in found.values()])
+    """Each agent's mean over the later iterations that every agent was looked at in; NaN for one that was not yet at any. [agents]"""
+    reached = [set(each) - {0} for each in found.values() if set(each) - {0}]
+    common = set.intersection(*reached) if reached else set()
+    return np.array([np.mean([each[k] for k in sorted(common)]) if common and common <= each.keys() else math.nan for each in found.values()])
 
 
 def by_iteration(found: Numbers, form: str = ".2g") -> str:

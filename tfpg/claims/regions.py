@@ -24,7 +24,22 @@ _NO_CLIP = 1e6  # from here on a bound of the ratio is PPO-NoClip's 1e32: none
 
 def of_trust_regions(datasets: Datasets) -> list[Verdict]:
     """C5 to C7. Args: datasets: of trust_regions.of_runs, an agent each."""
-    return [*verdicts("C5", _kept_by_trpo(datasets)), *verdicts("C6", _kept_by_ppo(datasets)), *verdicts("C7", _ratios(datasets))]
+    return [*kept_by_trpo(datasets), *kept_by_ppo(datasets), *largest_ratios(datasets)]
+
+
+def kept_by_trpo(datasets: Datasets) -> list[Verdict]:
+    """C5."""
+    return verdicts("C5", _kept_by_trpo(datasets))
+
+
+def kept_by_ppo(datasets: Datasets) -> list[Verdict]:
+    """C6."""
+    return verdicts("C6", _kept_by_ppo(datasets))
+
+
+def largest_ratios(datasets: Datasets) -> list[Verdict]:
+    """C7."""
+    return verdicts("C7", _ratios(datasets))
 
 
 def _kept_by_trpo(datasets: Datasets) -> Found:

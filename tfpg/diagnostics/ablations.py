@@ -95,6 +95,7 @@ def _design(agents: Sequence[Agent], free: Sequence[str]) -> tuple[dict[str, tup
             linked[name] = partitions[on]
             continue
         partitions[on] = name
+        partitions[tuple(not each for each in on)] = name  # on where the other is off: they say the same
         toggles[name] = (next(value for value in values if value != _OFF[name]), _OFF[name])
     if not toggles:
         raise UserError("no code-level optimisation is on in some agents and off in others: there is no ablation.")

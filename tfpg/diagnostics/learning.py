@@ -47,6 +47,8 @@ def curves(agents: Sequence[Agent], *, window: int = WINDOW) -> xr.Dataset:
     groups = _groups(agents)
     own = {preset: [_smooth(agent.rows, window) for agent in some] for preset, some in groups.items()}
     grid = np.unique(np.concatenate([steps for some in own.values() for steps, _ in some]))
+    if not len(grid):
+        raise UserError(f"no episode ended in any agent on {next(iter(tasks))}.")
     aligned = [statistics.aligned(some, grid).values for some in own.values()]
     found = [over.of_agents(values) for values in aligned]
     most = max(map(len, aligned))

@@ -24,7 +24,8 @@ def agent(dataset: xr.Dataset) -> str:
 
 def named(preset: str) -> str:
     """PPO-M for ppo_m, TRPO+ for trpo_plus, as the papers have them."""
-    return _NAMES.get(preset) or preset.upper().replace("_PLUS", "+").replace("_", "-")
+    preset, colon, changed = preset.partition(":")  # ppo: anneal=false, a variant of it
+    return (_NAMES.get(preset) or preset.upper().replace("_PLUS", "+").replace("_", "-")) + colon + changed
 
 
 def colour(dataset: xr.Dataset) -> str:

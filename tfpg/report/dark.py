@@ -21,6 +21,11 @@ def darken(figure: Figure) -> Figure:
     """The same figure, changed in place: draw it on light paper before."""
     over_colours = {id(artist) for axes in figure.get_axes() if _has_colours(axes)
                     for artist in (*axes.lines, *axes.collections, *axes.texts, *axes.patches)}
+    if over_colours:  # what the legend shows must look as it does over the picture: it keeps its light ground
+        for legend in figure.legends:
+            legend.set_frame_on(True)
+            legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.93)
+            over_colours |= {id(artist) for artist in legend.findobj()}
     for artist in figure.findobj(include_self=True):
         if id(artist) in over_colours:  # what is drawn over a picture was made to be seen there
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,8 @@ def curves(datasets: Sequence[xr.Dataset], *, title: str | None = None) -> Figur
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, dataset in zip(grid.flat, datasets, strict=False):
         for group in range(dataset.sizes["group"]):
-            _agents(axes, dataset.isel(group=group))
+            one = dataset.isel(group=group)
+            _agents(axes, one, _colours(dataset)[one["preset"].item()])
         axes.set_title(str(dataset.attrs["task"]), fontsize=sheets.MEDIUM, fontweight="bold")
         _limits(axes, dataset)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -67,7 +69,7 @@ def scores(dataset: xr.Dataset, published: Mapping[tuple[str, str], Published] |
         for place, preset in enumerate(presets):
             chosen = np.flatnonzero((dataset["task"].values == task) & (dataset["preset"].values == preset))
             if chosen.size:
-                _score(axes, dataset.isel(group=int(chosen[0])), place)
+                _score(axes, dataset.isel(group=int(chosen[0])), place, _colours(dataset)[preset])
             if paper := published.get((task, preset)):
                 axes.errorbar(paper.mean, place + 0.3, xerr=[[paper.mean - paper.low], [paper.high - paper.mean]], color=_PAPER, marker="s",
                               markersize=4.5, markerfacecolor="white", capsize=2.5, linewidth=1.2, linestyle="none",
@@ -91,6 +93,12 @@ def scores(dataset: xr.Dataset, published: Mapping[tuple[str, str], Published] |
     return sheets.finish(figure, title or "Final scores", notes, warnings=["fewer than 3 agents say nothing of an algorithm"] if few else [])
 
 
+def _colours(dataset: xr.Dataset) -> dict[str, str]:
+    """By preset as everywhere; variants (ppo: anneal=false) and the unknown have others."""
+    others = itertools.cycle(("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"))
+    return {name: PALETTE.get(name) or next(others) for name in dict.fromkeys(dataset["preset"].values.tolist())}
+
+
 _MARKS = {  # of a score: marker, its place beside the algorithm's, and how it is drawn
     "an agent": ("|", 0.0, {"markersize": 9, "alpha": 0.55}),
     "final, mean": ("o", -0.12, {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.6}),
@@ -99,8 +107,7 @@ _MARKS = {  # of a score: marker, its place beside the algorithm's, and how it i
 }
 
 
-def _score(axes: Axes, one: xr.Dataset, place: int) -> None:
-    colour = PALETTE.get(str(one["preset"].values), "#000000")
+def _score(axes: Axes, one: xr.Dataset, place: int, colour: str) -> None:
     own = one["final_return_agents"].values
     shown = {"an agent": own[np.isfinite(own)], "final, mean": one["final_return"], "final, interquartile mean": one["iqm_return"],
              "best iteration, mean": one["best_return"]}
@@ -114,10 +121,9 @@ def _score(axes: Axes, one: xr.Dataset, place: int) -> None:
         axes.plot(values, np.full(len(values), place + shift), linestyle="none", marker=marker, color=colour, **style)
 
 
-def _agents(axes: Axes, one: xr.Dataset) -> None:
+def _agents(axes: Axes, one: xr.Dataset, colour: str) -> None:
     """One algorithm: its mean, its band, and where there are few its agents."""
     preset = str(one["preset"].values)
-    colour = PALETTE.get(preset, "#000000")
     steps, mean, count = one["env_steps"].values, one["mean_return"].values, one["mean_return_count"].values
     agents = int(one["agents"])
     # Thinner where some have ended or not begun: there the mean is of others than before.

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfpg.report import sheets
-from tfpg.report.captions import INTERVAL
+from tfpg.report.captions import INTERVAL, named
 from tfpg.report.figures import PALETTE
 
 _ROW = 2.7  # inches
@@ -115,4 +115,4 @@ def _warnings(datasets: Sequence[xr.Dataset]) -> list[str]:
 
 def _name(dataset: xr.Dataset) -> str:
     attrs = dataset.attrs
-    return f"{attrs['preset']} on {attrs['task']}, seed {attrs['run_seed']}"
+    return f"{named(attrs['preset'])} on {attrs['task']}, seed {attrs['run_seed']}"

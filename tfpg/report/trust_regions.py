@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 
+from tfpg.report.captions import named
 from tfpg.report.figures import PALETTE
 
 BOUND = {"linestyle": (0, (1, 2)), "linewidth": 1.4, "zorder": 1.5}  # how a bound is drawn
@@ -48,7 +49,7 @@ def over_seeds(found: xr.Dataset, *, title: str | None = None) -> Figure:
         grid[-1, column].set_xlabel("environment steps")
     for row, label in enumerate(_ROWS.values()):
         grid[row, 0].set_ylabel(label)
-    handles = [Line2D([], [], color=colour, linewidth=2, label=preset) for preset, colour in colours.items()]
+    handles = [Line2D([], [], color=colour, linewidth=2, label=named(preset)) for preset, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(3, len(handles)), frameon=False, fontsize="small",
                   title="\n".join(textwrap.wrap(_caption(found), 34 + 60 * len(columns))), title_fontsize="x-small")
     figure.suptitle(title or "Trust regions", fontweight="bold")
@@ -125,7 +126,7 @@ def _caption(found: xr.Dataset) -> str:
     attrs, window = found.attrs, found.attrs["window"]
     held = found["mean_kl_count"].sel(pool="heldout").max("iteration").values
     counts = ", ".join(
-        f"{preset} on {task}: {int(n)} agent{'s' if n > 1 else ''}{f' ({int(few)} held-out)' if 0 < few < n else ''}"
+        f"{named(preset)} on {task}: {int(n)} agent{'s' if n > 1 else ''}{f' ({int(few)} held-out)' if 0 < few < n else ''}"
         for preset, task, n, few in zip(found["preset"].values, found["task"].values, found["agents"].values, held, strict=True))
     heldout = f", {attrs['pairs_heldout']} held-out" if attrs["pairs_heldout"] else ""
     said = [f"{counts}. {attrs['pairs_train']} pairs an update{heldout}"]

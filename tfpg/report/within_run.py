@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tfpg.numerics.running import running_mean
+from tfpg.report.captions import named
 from tfpg.report.figures import PALETTE
 from tfpg.report.trust_regions import BOUND, POOLS, log_scale
 
@@ -40,7 +41,7 @@ def inside(dataset: xr.Dataset) -> Figure:
             axes.legend(fontsize="x-small", frameon=False, loc="upper right" if panel is _shares else "best")
     attrs, count = dataset.attrs, dataset.sizes["iteration"]
     smooth = f" (curves of KL and ratio: running geometric means of {WINDOW})" if count >= LONG else ""
-    figure.suptitle(f"{attrs['preset']} on {attrs['task']}, seed {attrs['run_seed']}: {count} iterations of "
+    figure.suptitle(f"{named(attrs['preset'])} on {attrs['task']}, seed {attrs['run_seed']}: {count} iterations of "
                     f"{int(dataset['pairs'][0, 0]):,} pairs{smooth}")
     return figure
 

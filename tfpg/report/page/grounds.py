@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.colors import to_hex
 
+from tfpg.errors import UserError
 from tfpg.report import captions, fields, planes, sheets
 from tfpg.report.fields import Field
 from tfpg.report.page.pictures import plain
@@ -16,16 +17,21 @@ from tfpg.report.page.pictures import plain
 _SHADES = 24  # of a colour scale
 
 
-def viewer(policies: Sequence[Mapping[str, xr.Dataset]]) -> dict[str, Any]:
-    """All that the viewer shows: policies, their steps, and the surfaces of each.
+def viewer(policies: Iterable[Mapping[str, xr.Dataset]], names: Sequence[str] | None = None) -> dict[str, Any]:
+    """All that the viewer shows: policies, their steps, and the surfaces of each. A policy whose results are not landscapes is left out.
 
-    Args: policies: results by surface (return, surrogate, concentration) of each. Returns: what JSON takes; None is a point that
-    was not computed."""
+    Args: policies: results by surface (return, surrogate, concentration) of each, one at a time in memory. names: what tells them apart
+    besides their subject. Returns: what JSON takes; None is a point that was not computed."""
     found = []
-    for results in policies:
+    for place, results in enumerate(policies):
         first = next((results[name] for name in ("return", "surrogate", "concentration") if name in results), None)
-        if first is not None:
-            found.append({"name": captions.subject(first), "steps": _steps(results)})
+        if first is None:
+            continue
+        try:
+            steps = _steps(results)
+        except (UserError, ValueError, KeyError, IndexError, TypeError):  # what draws its figures says what is wrong with it
+            continue
+        found.append({"name": captions.subject(first) + (f", {names[place]}" if names else ""), "steps": steps})
     return {"policies": found}
 
 

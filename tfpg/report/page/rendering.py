@@ -46,7 +46,8 @@ def _data_uri(webp: bytes) -> str:
 
 
 def _json(value: Any) -> str:
-    return _in_script(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")  # neither </script> nor <!-- can be in it
 
 
 def _in_script(text: str) -> str:
