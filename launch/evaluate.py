@@ -17,7 +17,8 @@ ABOUT = ("Plays whole episodes of a saved policy, greedy and stochastic, prints 
 
 def define(values: flags.FlagValues) -> None:
     """The launcher's flags."""
-    flags.DEFINE_string("policy", None, "directory of the SavedModel, for example runs/…/policies/000450", flag_values=values)
+    flags.DEFINE_string("policy", None, "directory of the SavedModel, for example runs/…/policies/000450; policies of other "
+                        "code (.keras files too) need --env", flag_values=values)
     whole = commandline.define_whole
     whole("episodes", 100, "episodes of each form; below 50 the intervals are not to be trusted", values=values)
     whole("seed", 0, "seed of start states and noise", low=0, high=2**32 - 1, values=values)
@@ -27,6 +28,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("video", None, "also film one greedy episode, for example hopper.mp4", flag_values=values)
     flags.DEFINE_string("output", None, "directory of the result; unless given the run's diagnostics directory, or the "
                         "current one for a policy that lies elsewhere", flag_values=values)
+    policies.define_foreign(values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,28 +44,34 @@ def body(values: flags.FlagValues) -> int:
     seed, episodes, video = (values[name].value for name in ("seed", "episodes", "video"))
     if video is not None:
         video = render.check_video(video)
+    others = [policy] if policies.is_foreign(policy) else []
+    given = policies.foreign(values, others)
     settled = policies.runtime_of(policy)
 
     from tfpg import runtime  # everything above answers bad input before TensorFlow's seconds
 
     runtime.start(settled)
-    from tfpg.diagnostics import evaluation, probe, results
+    from tfpg.diagnostics import evaluation, foreign, probe, results
 
-    probed = probe.load(policy)
+    probed = foreign.load(policy, **given) if others else probe.load(policy)
     found = evaluation.evaluate(probed, episodes=episodes, seed=seed, num_envs=values["num_envs"].value,
                                 threads=settled.env_threads, max_steps=values["max_steps"].value)
     say(table(probed, found))
-    name = f"evaluation-{probed.iteration:06d}.nc"
+    name = f"evaluation-{policy.stem}.nc" if others else f"evaluation-{probed.iteration:06d}.nc"
     say(f"stored in {results.save(found.dataset, policies.output(values['output'].value, policy) / name)}")
     return 0 if video is None else _film(probed, seed, video)
 
 
 def table(probed, found) -> str:
     """The result as text."""
+    from launch import numbers
     from tfpg.diagnostics.evaluation import FEW
+    from tfpg.diagnostics.probe import Probe
 
-    head = (f"{probed.metadata['preset']} on {probed.task.id}, iteration {probed.iteration}, "
-            f"{probed.metadata['env_steps']:,} steps of experience")
+    head = numbers.title(probed)
+    if isinstance(probed, Probe):
+        head = (f"{probed.metadata['preset']} on {probed.task.id}, iteration {probed.iteration}, "
+                f"{probed.metadata['env_steps']:,} steps of experience")
     rows = [("", "return", "95 % interval", "median", "min … max", "length", "episodes")]
     for name in ("greedy", "stochastic"):
         s = getattr(found, name)
@@ -88,7 +96,8 @@ def _film(probed, seed: int, video: Path) -> int:
     from tfpg.envs import render
 
     def act(obs):
-        action = probed.model.greedy(tf.constant(obs[np.newaxis]))[0].numpy()
+        noise = np.zeros((1, 1, probed.task.action_size), np.float32)
+        action = probed.greedy(tf.constant(obs[np.newaxis, np.newaxis]), noise, probed.theta[np.newaxis])[0, 0].numpy()
         return action + probed.task.action_start if probed.task.discrete else action
 
     start = seeds.environments(seed, "evaluation_environments", 1)[0]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
 from launch import commandline, policies, scales, surveyplan
 from launch.surveyplan import CHOICES, NEEDS_TRAINING, SURFACES, Plan
-from tfpg import settings, storage
+from tfpg import storage
 from tfpg.errors import UserError, nearest
 
 ABOUT = ("Landscapes of saved policies: the true return and the surrogate over the algorithm's step and random directions, "
          "at several sample sizes, with intervals. Announces its cost, shows progress, goes on after a kill, and gives "
          "the same numbers again.")
-FOREIGN = ("env", "env_args", "endpoint", "log_std", "normaliser")  # how a policy of other code is read
 STEPS = ("taken", "proposed")
 
 
@@ -70,14 +68,7 @@ def define(values: flags.FlagValues) -> None:
     text("output", None, "directory of the results, for several policies one below it for each; default "
          "diagnostics/landscapes/<iteration>-<scale> of the policy's run, or landscapes/… of the current directory for a "
          "policy that lies elsewhere", flag_values=values)
-    text("env", None, "task of a policy that other code wrote; ours name their own", flag_values=values)
-    text("env_args", None, "its keyword arguments, as JSON", flag_values=values)
-    text("endpoint", None, "the endpoint of a SavedModel of other code that gives distribution parameters; default "
-         "parameters, serve, serving_default or __call__, whichever there is", flag_values=values)
-    flags.DEFINE_float("log_std", None, "log standard deviation where a policy of other code gives the mean alone",
-                       flag_values=values)
-    text("normaliser", None, "file (.npz) with mean, std and perhaps clip of the observations that a policy of other code "
-         "expects", flag_values=values)
+    policies.define_foreign(values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,7 +82,7 @@ def body(values: flags.FlagValues) -> int:
     plan, surfaces = plan_of(values), _surfaces(values)
     share = None if values["share"].value is None else surveyplan.parse_share(values["share"].value)
     others = [path for path in paths if policies.is_foreign(path)]
-    foreign = _foreign(values, others)
+    foreign = policies.foreign(values, others)
     if others:
         _check_foreign(others[0], plan, surfaces, values)
     runtime = policies.runtime_of_all([path for path in paths if path not in others] or paths[:1])
@@ -156,21 +147,6 @@ def _surfaces(values: flags.FlagValues) -> tuple[str, ...] | None:
     if to and "film" not in names:
         raise UserError(f"to={to} has no effect on surface={given}: add film, the way there.")
     return tuple(name for name in SURFACES if name in names)
-
-
-def _foreign(values: flags.FlagValues, others: list[Path]) -> dict[str, Any] | None:
-    """How a policy of other code is to be read; None where there is none.
-
-    Errors: UserError where no task is named for one, and for an option that has nobody to serve."""
-    given = [name for name in FOREIGN if values[name].value is not None]
-    if not others:
-        if given:
-            raise UserError(f"{given[0]} has no effect: the policies were written by tfpg, which stored their task and all else.")
-        return None
-    if values["env"].value is None:
-        raise UserError(f"{others[0]} was not written by tfpg: --env names the task it acts in.")
-    arguments = settings.parse("env_args", tuple, values["env_args"].value) if values["env_args"].value else ()
-    return {**{name: values[name].value for name in FOREIGN}, "env_args": arguments}
 
 
 def _check_foreign(path: Path, plan: Plan, surfaces: tuple[str, ...] | None, values: flags.FlagValues) -> None:

@@ -8,10 +8,15 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from absl import flags
 
 from tfpg import run_directory, settings, storage, sums
 from tfpg.config import Runtime
 from tfpg.errors import UserError
+
+FOREIGN = ("env", "env_args", "endpoint", "log_std", "normaliser")  # flags that say how a policy of other code is read
 
 _OURS = (sums.METADATA, sums.SUMS)  # what tfpg.snapshot writes beside a SavedModel, and nobody else
 
@@ -37,7 +42,40 @@ def named(given: str | None, flag: str = "policy") -> Path:
 def is_foreign(policy: Path) -> bool:
     """Whether other code wrote a policy: as tfpg.diagnostics.foreign.is_foreign says, which needs TensorFlow."""
     ours = any((policy / name).exists() for name in _OURS)
-    return policy.suffix == ".keras" or (policy / "saved_model.pb").exists() and not ours
+    return policy.suffix == ".keras" or is_imported(policy) or (policy / "saved_model.pb").exists() and not ours
+
+
+def is_imported(policy: Path) -> bool:
+    """Whether launch.import_policy wrote a policy, which then names its task itself."""
+    return (policy / sums.IMPORTED).exists()
+
+
+def define_foreign(values: flags.FlagValues) -> None:
+    """The flags FOREIGN."""
+    text = flags.DEFINE_string
+    text("env", None, "task of a policy that other code wrote; ours, and imported ones, name their own", flag_values=values)
+    text("env_args", None, "its keyword arguments, as JSON", flag_values=values)
+    text("endpoint", None, "the endpoint of a SavedModel of other code that gives distribution parameters; default "
+         "parameters, serve, serving_default, __call__ or TF-Agents' action, whichever there is", flag_values=values)
+    flags.DEFINE_float("log_std", None, "log standard deviation where a policy of other code gives the mean alone",
+                       flag_values=values)
+    text("normaliser", None, "file (.npz) with mean, std and perhaps clip of the observations that a policy of other code "
+         "expects", flag_values=values)
+
+
+def foreign(values: flags.FlagValues, others: Sequence[Path]) -> dict[str, Any] | None:
+    """How policies of other code are to be read; None where there is none.
+
+    Errors: UserError where no task is named for one, and for an option that has nobody to serve."""
+    given = [name for name in FOREIGN if values[name].value is not None]
+    if not others:
+        if given:
+            raise UserError(f"{given[0]} has no effect: the policies were written by tfpg, which stored their task and all else.")
+        return None
+    if values["env"].value is None and (nameless := [path for path in others if not is_imported(path)]):
+        raise UserError(f"{nameless[0]} was not written by tfpg: --env names the task it acts in.")
+    arguments = settings.parse("env_args", tuple, values["env_args"].value) if values["env_args"].value else ()
+    return {**{name: values[name].value for name in FOREIGN}, "env_args": arguments}
 
 
 def runtime_of(policy: Path) -> Runtime:

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     "types": 0, "config": 0, "settings": 0, "seeds": 0, "errors": 0, "clock": 0, "storage": 0, "sums": 0, "lock": 0, "study": 0,
     "numerics": 1,
-    "models": 2, "envs": 2, "objectives": 2,
+    "models": 2, "envs": 2, "objectives": 2, "importing": 2,
     "algos": 3,
     "training": 4, "snapshot": 4, "checkpoint": 4, "run_directory": 4, "runtime": 4,
     "diagnostics": 5,

@@ -247,7 +247,7 @@ def test_nothing_of_a_snapshot_stays_in_memory(tmp_path):
         made.save(tmp_path / "p")
         gc.collect()
         counts.append(len(gc.get_objects()))
-    assert not any(type(thing) is snapshot._Model for thing in gc.get_objects())
+    assert not any(type(thing) is snapshot.Endpoints for thing in gc.get_objects())
     assert counts[2] - counts[1] < 200  # 11 measured
 
 

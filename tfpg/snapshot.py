@@ -14,6 +14,7 @@ inside. Every save builds a module of its own and drops it, so nothing grows wit
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -86,7 +87,7 @@ class Writer:
 
     def __init__(self, config: Config, task: Task, policy: Policy, value: ValueFunction):
         self._config, self._task, self._policy, self._value = config, task, policy, value
-        self._model: _Model | None = None
+        self._model: Endpoints | None = None
         self._signature: Callable | None = None
 
     def save(self, directory: str | os.PathLike, iteration: Iteration) -> None:
@@ -94,20 +95,18 @@ class Writer:
         storage.make_directory(Path(directory).parent)
         metadata = _metadata(iteration, self._config, self._task)
         model = self._holding(_record(iteration, self._config, metadata))
-        with storage.atomically(directory) as temporary, _quiet():
-            try:
-                tf.saved_model.save(model, os.fspath(temporary), signatures={"serving_default": self._signature})
-            except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
-                raise UserError(f"cannot write {directory}: {error.message}") from error
+        with storage.atomically(directory) as temporary:
+            write(model, self._signature, temporary)
             text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
             (temporary / sums.METADATA).write_text(text + "\n", encoding="utf-8")
             sums.write(temporary)
 
-    def _holding(self, record: dict[str, Any]) -> _Model:
+    def _holding(self, record: dict[str, Any]) -> Endpoints:
         """The model over this record."""
         if self._model is None:
-            model = self._model = _Model(record, self._config, self._task, self._policy, self._value)
-            self._signature = _endpoint(lambda obs: {"actions": model.greedy(obs)}, _rows(self._task.obs_size))
+            self._model = Endpoints(record, self._task, self._policy, self._value,
+                                    functools.partial(_eyes, self._config, self._task))
+            self._signature = signature_of(self._model, self._task)
         else:
             for name, variable in self._model.record.items():
                 variable.assign(record[name])
@@ -144,51 +143,71 @@ def normaliser_hash(normaliser: Normaliser) -> str:
     return digest(named(normaliser)).hex()
 
 
-class _Model(tf.Module):
-    """The endpoints over the record's variables; nothing of it is trainable."""
+class Endpoints(tf.Module):
+    """ENDPOINTS over the variables of a record with theta and phi; nothing of it is trainable."""
 
-    def __init__(self, record: dict[str, Any], config: Config, task: Task, policy: Policy, value: ValueFunction):
+    def __init__(self, record: dict[str, Any], task: Task, policy: Policy, value: ValueFunction, eyes: Callable,
+                 bound: Callable = lambda actions: actions):
+        """Args: record: theta, phi and whatever else is to be kept, by name. eyes: record's variables → two functions, what the
+        policy sees of raw observations, what the value net sees of them at a step. bound: what becomes of an action
+        on its way to the task."""
         super().__init__(name="tfpg")
         # The value, and not the array: a variable of one 0-d text is text.
         self.record = {name: tf.Variable(content, trainable=False) for name, content in record.items()}
         theta, phi = self.record["theta"], self.record["phi"]
-        see, judge = self._eyes(config, task)
+        see, judge = eyes(self.record)
         obs, stacked_obs, step = _rows(task.obs_size), _spec(None, None, task.obs_size), _spec(None, dtype=tf.int32)
         actions = _spec(None, dtype=tf.int32) if task.discrete else _rows(task.action_size)
         a_theta, a_phi, thetas = _spec(policy.layout.size), _spec(value.layout.size), _rows(policy.layout.size)
         noise = _spec(None, None, *policy.noise_shape)
 
         def sample(obs, seed):
-            return policy.act(theta, see(obs), policy.draw_noise(seed, [tf.shape(obs)[0]]))
+            return bound(policy.act(theta, see(obs), policy.draw_noise(seed, [tf.shape(obs)[0]])))
 
-        self.greedy = _endpoint(lambda obs: policy.greedy(theta, see(obs)), obs)
+        self.greedy = _endpoint(lambda obs: bound(policy.greedy(theta, see(obs))), obs)
         self.sample = _endpoint(sample, obs, _spec(2, dtype=tf.int32, name="seed"))
         self.parameters = _endpoint(lambda obs: policy.parameters(theta, see(obs)), obs)
         self.log_prob = _endpoint(lambda obs, actions: policy(theta, see(obs)).log_prob(actions), obs, actions)
         self.value = _endpoint(lambda obs, episode_step: value(phi, judge(obs, episode_step)), obs, step)
         self.parameters_at = _endpoint(lambda theta, obs: policy.parameters(theta, see(obs)), a_theta, obs)
-        self.greedy_at = _endpoint(lambda theta, obs: policy.greedy(theta, see(obs)), a_theta, obs)
+        self.greedy_at = _endpoint(lambda theta, obs: bound(policy.greedy(theta, see(obs))), a_theta, obs)
         self.value_at = _endpoint(lambda phi, obs, episode_step: value(phi, judge(obs, episode_step)), a_phi, obs, step)
         self.parameters_stacked = _endpoint(
             lambda thetas, obs: policy.parameters_stacked(thetas, see(obs)), thetas, stacked_obs)
-        self.greedy_stacked = _endpoint(lambda thetas, obs: policy.greedy_stacked(thetas, see(obs)), thetas, stacked_obs)
+        self.greedy_stacked = _endpoint(
+            lambda thetas, obs: bound(policy.greedy_stacked(thetas, see(obs))), thetas, stacked_obs)
         self.act_stacked = _endpoint(
-            lambda thetas, obs, noise: policy.act_stacked(thetas, see(obs), noise), thetas, stacked_obs, noise)
+            lambda thetas, obs, noise: bound(policy.act_stacked(thetas, see(obs), noise)), thetas, stacked_obs, noise)
 
-    def _eyes(self, config: Config, task: Task) -> tuple[Callable, Callable]:
-        """What policy and value net see of a raw observation, with the frozen normaliser."""
-        moments = Moments(*(self.record[f"normaliser/observation/{name}"] for name in Moments._fields))
-        code_level: CodeLevel = config.code_level
 
-        def see(obs):
-            return normalise_observation(obs, moments, code_level)
+def signature_of(model: Endpoints, task: Task) -> Callable:
+    """The default signature: the most probable actions."""
+    return _endpoint(lambda obs: {"actions": model.greedy(obs)}, _rows(task.obs_size))
 
-        def judge(obs, episode_step):
-            if config.value.target != "returns":
-                return see(obs)
-            return tf.concat([see(obs), time_feature(episode_step, task.time_limit)[:, tf.newaxis]], axis=-1)
 
-        return see, judge
+def write(model: Endpoints, signature: Callable, directory: Path) -> None:
+    """Writes a SavedModel, quietly. Errors: UserError when the disk refuses."""
+    with _quiet():
+        try:
+            tf.saved_model.save(model, os.fspath(directory), signatures={"serving_default": signature})
+        except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
+            raise UserError(f"cannot write {directory}: {error.message}") from error
+
+
+def _eyes(config: Config, task: Task, record: dict[str, tf.Variable]) -> tuple[Callable, Callable]:
+    """What policy and value net see of a raw observation, with the frozen normaliser."""
+    moments = Moments(*(record[f"normaliser/observation/{name}"] for name in Moments._fields))
+    code_level: CodeLevel = config.code_level
+
+    def see(obs):
+        return normalise_observation(obs, moments, code_level)
+
+    def judge(obs, episode_step):
+        if config.value.target != "returns":
+            return see(obs)
+        return tf.concat([see(obs), time_feature(episode_step, task.time_limit)[:, tf.newaxis]], axis=-1)
+
+    return see, judge
 
 
 def _record(iteration: Iteration, config: Config, metadata: dict[str, Any]) -> dict[str, Any]:

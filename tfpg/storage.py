@@ -111,7 +111,7 @@ def read_json(path: str | os.PathLike) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: it is no JSON ({_short(error)}).") from None
+        raise UserError(f"{path} is damaged: it is no JSON ({short(error)}).") from None
 
 
 def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -121,7 +121,7 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
             with np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         except Exception as error:  # noqa: BLE001  a flipped bit can fail anywhere in zipfile, zlib, NumPy's reader
-            raise UserError(f"{path} is damaged: it cannot be read as arrays ({_short(error)}).") from None
+            raise UserError(f"{path} is damaged: it cannot be read as arrays ({short(error)}).") from None
 
 
 # Files that grow line by line
@@ -147,7 +147,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     try:
         return data[: data.rfind(b"\n") + 1].decode("utf-8").split("\n")[:-1]
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is damaged: it is no text ({_short(error)}).") from None
+        raise UserError(f"{path} is damaged: it is no text ({short(error)}).") from None
 
 
 def read_records(path: str | os.PathLike) -> list[dict[str, Any]]:
@@ -362,10 +362,11 @@ def user_errors(verb: str, path: str | os.PathLike) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    return (error.strerror or _short(error)).lower()
+    return (error.strerror or short(error)).lower()
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
+    """The first line of what went wrong, without its full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
 
 

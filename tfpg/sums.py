@@ -11,6 +11,7 @@ from tfpg import storage
 from tfpg.errors import UserError
 
 METADATA, SUMS = "metadata.json", "SHA256SUMS"
+IMPORTED = "imported.json"  # in the place of metadata.json: the policy comes from another library
 
 
 def write(directory: Path) -> None:
@@ -19,8 +20,11 @@ def write(directory: Path) -> None:
     (directory / SUMS).write_text(lines, encoding="utf-8")
 
 
-def check(path: Path) -> None:
-    """Compares every file with its sum. Errors: UserError, one sentence: no directory, not one of ours, missing, damaged."""
+def check(path: Path, metadata: str = METADATA) -> None:
+    """Compares every file with its sum.
+
+    Args: metadata: the file that must be among them, besides the graph.
+    Errors: UserError, one sentence: no directory, not one of ours, missing, damaged."""
     if not path.is_dir():
         raise UserError(f"{path} is no directory." if path.exists() else f"there is no directory {path}.")
     try:
@@ -28,12 +32,12 @@ def check(path: Path) -> None:
     except (OSError, ValueError):
         raise UserError(f"{path / SUMS} is damaged: it cannot be read.") from None
     if recorded is None:
-        if (path / METADATA).exists():
+        if (path / metadata).exists():
             raise UserError(f"{path / SUMS} is missing, so {path} cannot be checked.")
         raise UserError(f"{path} is a SavedModel without tfpg's endpoints: it was not written by tfpg."
                         if (path / "saved_model.pb").exists() else f"{path} holds no SavedModel.")
     expected = dict(reversed(line.split("  ", 1)) for line in recorded if "  " in line)
-    if len(expected) != len(recorded) or not {METADATA, "saved_model.pb"} <= expected.keys():
+    if len(expected) != len(recorded) or not {metadata, "saved_model.pb"} <= expected.keys():
         raise UserError(f"{path / SUMS} is damaged: it is no list of sums.")
     with storage.user_errors("read", path):
         found = _sums(path)

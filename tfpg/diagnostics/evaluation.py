@@ -14,7 +14,7 @@ import scipy.stats
 import xarray as xr
 
 from tfpg import seeds
-from tfpg.diagnostics.probe import Probe, provenance
+from tfpg.diagnostics.probe import Subject
 from tfpg.diagnostics.statistics.estimates import FEW
 from tfpg.diagnostics.statistics.resampling import CONFIDENCE, RESAMPLES, bootstrap, interval, varied
 from tfpg.envs.episodes import EpisodeResults, EpisodeSampler
@@ -58,7 +58,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-        probe: Probe, *, episodes: int = 100, seed: int = 0, num_envs: int = 32, threads: int = 2,
+        probe: Subject, *, episodes: int = 100, seed: int = 0, num_envs: int = 32, threads: int = 2,
         max_steps: int | None = None, theta: Tensor | None = None) -> Evaluation:
     """Plays `episodes` whole episodes of each form.
 
@@ -73,7 +73,7 @@ def evaluate(
     begin = time.perf_counter()
     sampler = EpisodeSampler(
         probe.task, seeds.environments(seed, "evaluation_environments", num_envs), points=1, threads=threads,
-        patience=probe.config.rollout.patience)
+        patience=probe.patience)
     noise_seed = [int(word) for word in seeds.words(seed, "evaluation_noise")]
     try:
         played = (
@@ -84,7 +84,7 @@ def evaluate(
     seconds = time.perf_counter() - begin
     summaries = [summarise(results.returns[0], results.lengths[0]) for results in played]
     facts = {"seed": seed, "num_envs": num_envs, "max_steps": max_steps or probe.task.time_limit, "seconds": seconds}
-    dataset = _dataset(played, summaries).assign_attrs({**provenance(probe, theta), **facts})
+    dataset = _dataset(played, summaries).assign_attrs({**probe.provenance(theta), **facts})
     steps = sum(int(results.lengths.sum()) for results in played)
     return Evaluation(*summaries, dataset=dataset, steps=steps, seconds=seconds)
 

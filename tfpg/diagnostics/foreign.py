@@ -4,7 +4,9 @@ What `--policy=PATH` may be, and what is asked of it:
 
     PATH          a .keras file (`model.save("policy.keras")`), or the directory of a SavedModel (`model.export(…)`,
                   `tf.saved_model.save(module, …)`). Of a SavedModel the endpoint is, unless `endpoint` names another:
-                  parameters, serve, the signature serving_default, __call__, or the only signature there is.
+                  parameters, serve, the signature serving_default, __call__, the signature action that TF-Agents'
+                  PolicySaver writes (stateless, of a greedy policy: its actions are the means), or the only signature
+                  there is. Or what launch.import_policy wrote, which says all of the following itself.
     input         observations [B, S] as the task gives them, for any B, and nothing else; a row's output depends on
                   that row alone and not on chance.
     output        discrete actions: logits [B, n], or probabilities (no number below 0, rows that sum to 1), whose
@@ -39,7 +41,7 @@ import tensorflow as tf
 
 from tfpg import storage, sums
 from tfpg.checkpoint import digest
-from tfpg.diagnostics import foreign_models, probe
+from tfpg.diagnostics import foreign_imports, foreign_models, probe
 from tfpg.diagnostics.probe import Probe, Subject
 from tfpg.envs.make import Task, describe
 from tfpg.errors import UserError
@@ -56,10 +58,13 @@ class ForeignProbe:
     patience = 60.0  # seconds one call of the environments may take
 
     def __init__(self, path: Path, task: Task, parameters: Callable, theta: np.ndarray, layout: flat.Layout,
-                 names: tuple[str, ...], options: dict[str, Any], normaliser_sha256: str):
+                 names: tuple[str, ...], options: dict[str, Any], normaliser_sha256: str,
+                 imported: foreign_imports.Contents | None = None):
         """Args: parameters: (θ [P], raw obs [B, S]) → parameters of the task's family. names: of θ's variables.
-        options: those of `load` that another policy of the same make is loaded with."""
+        options: those of `load` that another policy of the same make is loaded with. imported: what launch.import_policy
+        wrote, which bounds its actions; None: any other policy, whose actions reach the task as they are."""
         self.path, self.task, self.theta, self.layout, self.names, self.options = path, task, theta, layout, names, options
+        self.imported = imported
         self.metadata = {"algorithm": "foreign", "normaliser_sha256": normaliser_sha256}
         self.noise_kind = "gumbel" if task.discrete else "normal"
         self.family = policy.Categorical(task.action_size) if task.discrete else _Gaussian(task.action_size, 0.0)
@@ -85,12 +90,13 @@ class ForeignProbe:
         they are computed one after the other.
 
         Args: obs: raw [K, n, S]. noise: [K, n, A] of noise_kind. thetas: [K, P]. Returns: [K, n, A] or int32 [K, n]."""
-        return _one_by_one(lambda theta, obs, noise: self.family.act(self._parameters(theta, obs), noise),
+        return _one_by_one(lambda theta, obs, noise: self._bounded(self.family.act(self._parameters(theta, obs), noise)),
                            self._actions(), thetas, obs, noise)
 
     def greedy(self, obs: Tensor, noise: Tensor, thetas: Tensor) -> Tensor:
         """Their most probable actions. Args: as of `act`; the noise is not looked at. Returns: as of `act`."""
-        return _one_by_one(lambda theta, obs: self.family.greedy(self._parameters(theta, obs)), self._actions(), thetas, obs)
+        return _one_by_one(lambda theta, obs: self._bounded(self.family.greedy(self._parameters(theta, obs))),
+                           self._actions(), thetas, obs)
 
     def provenance(self, theta: Tensor | None = None) -> dict[str, Any]:
         """What a result was measured on, as attributes of a Dataset. Args: theta: [P] where it is not the file's."""
@@ -104,27 +110,42 @@ class ForeignProbe:
             "function_sha256": probe.function_hash(self), **probe.computed_by(),
         }
 
+    def _bounded(self, actions: Tensor) -> Tensor:
+        """What reaches the task."""
+        if self.imported is None or self.task.discrete:
+            return actions
+        return tf.clip_by_value(actions, self.imported.low, self.imported.high)
+
     def _actions(self) -> tf.TensorSpec:
         return tf.TensorSpec([None], tf.int32) if self.task.discrete else tf.TensorSpec([None, self.task.action_size])
 
 
 def is_foreign(path: str | os.PathLike) -> bool:
-    """Whether a policy is other code's: a .keras file, or a SavedModel without tfpg's metadata."""
+    """Whether a policy is other code's: a .keras file, a SavedModel without tfpg's metadata, or what was imported."""
     path = Path(path).expanduser()
     ours = (path / sums.METADATA).exists() or (path / sums.SUMS).exists()
-    return path.suffix == ".keras" or (path / "saved_model.pb").exists() and not ours
+    return path.suffix == ".keras" or is_imported(path) or (path / "saved_model.pb").exists() and not ours
 
 
-def load(path: str | os.PathLike, *, env: str, env_args: Sequence[tuple[str, Any]] = (), engine: str = "auto",
+def is_imported(path: Path) -> bool:
+    """Whether launch.import_policy wrote a policy."""
+    return (path / sums.IMPORTED).exists()
+
+
+def load(path: str | os.PathLike, *, env: str | None, env_args: Sequence[tuple[str, Any]] = (), engine: str = "auto",
          endpoint: str | None = None, log_std: float | None = None,
          normaliser: str | os.PathLike | None = None) -> ForeignProbe:
     """The probe of a policy that other code wrote; this module's docstring says what it may look like.
 
-    Args: env, env_args, engine: as of tfpg.envs.make.describe. endpoint: of a SavedModel. log_std: for a model that
+    Args: env, env_args, engine: as of tfpg.envs.make.describe; None where launch.import_policy wrote it. endpoint: of a SavedModel. log_std: for a model that
     gives a mean alone. normaliser: .npz file.
     Errors: UserError, one sentence: no such file, damaged, a task that cannot be made, and whatever in the model
     departs from what is asked of it."""
     path = Path(os.path.abspath(Path(path).expanduser()))
+    if is_imported(path):
+        return _imported(path, env, env_args, engine, {"endpoint": endpoint, "log_std": log_std, "normaliser": normaliser})
+    if env is None:
+        raise UserError(f"{path} was not written by tfpg: --env names the task it acts in.")
     task = describe(env, env_args, engine)
     see, seen = _normaliser(normaliser, task)
     if log_std is not None and not math.isfinite(log_std):
@@ -163,6 +184,9 @@ def direction(path: str | os.PathLike, probed: ForeignProbe | Probe, theta: Tens
 
         step = θ(second policy) − θ            or            step = array of the file
 
+    Of imported policies the second is brought under the first one's statistics of observations, which move while a policy
+    is trained: it stays the same function of them, but for their clip.
+
     Args: path: .npy; .npz with an array `step`; else a policy: of the probe's own kind, at whose θ it is then the same
     function. theta: [P]; None: the probe's θ.
     Errors: UserError for another length, numbers that are not finite, a policy of another make or normaliser."""
@@ -172,6 +196,8 @@ def direction(path: str | os.PathLike, probed: ForeignProbe | Probe, theta: Tens
         return _stored_step(path, len(origin))
     if isinstance(probed, ForeignProbe):
         second = load(path, **probed.options)
+        if second.imported is not None and probed.imported is not None:
+            return foreign_imports.under_normaliser(second.imported, probed.imported) - origin
         _check_same_make(second, second.parameters, probed, probed.parameters)
         return second.theta - origin
     second = probe.load(path)
@@ -183,6 +209,31 @@ def direction(path: str | os.PathLike, probed: ForeignProbe | Probe, theta: Tens
 
 
 # Loading
+
+
+def _imported(path: Path, env: str | None, env_args: Sequence[tuple[str, Any]], engine: str, others: dict[str, Any]) -> ForeignProbe:
+    """The probe of what launch.import_policy wrote."""
+    if given := [name for name, value in others.items() if value is not None]:
+        raise UserError(f"{path} was imported with all that it needs: leave the option {given[0]} away.")
+    contents = foreign_imports.load(path)
+    there, model = contents.metadata["task"], contents.model
+    if env not in (None, there["id"]) or env_args and dict(env_args) != there["env_args"]:
+        raise UserError(f"{path} was imported for {there['id']} with {there['env_args']}: leave --env and --env_args away, or import it "
+                        "anew.")
+    task = describe(there["id"], tuple(there["env_args"].items()), engine)
+    if (task.obs_size, task.discrete, task.action_size) != (there["obs_size"], there["discrete"], there["action_size"]):
+        raise UserError(f"{path} was imported for a {task.id} of {there['obs_size']} numbers seen and {there['action_size']} done, which "
+                        f"here has {task.obs_size} and {task.action_size}.")
+    kind = policy.CategoricalParameters if task.discrete else policy.GaussianParameters
+
+    def parameters(theta, obs):
+        return kind(*model.parameters_at(theta, obs))
+
+    options = {"env": task.id, "env_args": task.env_args, "engine": engine}
+    probed = ForeignProbe(path, task, parameters, contents.theta, contents.layout, contents.names, options,
+                          digest(contents.statistics._asdict()).hex(), contents)
+    probed.metadata.update({f"imported_{name}": value for name, value in contents.metadata["source"].items()})
+    return probed
 
 
 class _Gaussian(policy.Gaussian):

@@ -21,7 +21,8 @@ from tfpg.errors import UserError, nearest
 from tfpg.models.policy import CategoricalParameters, GaussianParameters
 from tfpg.types import Tensor
 
-ENDPOINTS = ("parameters", "serve", "serving_default", "__call__")  # looked for in this order
+ENDPOINTS = ("parameters", "serve", "serving_default", "__call__", "action")  # looked for in this order
+_TIME_STEP = {"step_type": 1, "reward": 0, "discount": 1}  # TF-Agents' besides the observation; 1: in the middle of an episode
 
 
 class Model(NamedTuple):
@@ -155,6 +156,8 @@ def _endpoint(loaded: Any, name: str | None, path: Path) -> tuple[Callable, tf.T
     if name not in endpoints:
         raise UserError(f"{path} has no endpoint {name}: " + (
             nearest(name, sorted(endpoints)) if endpoints else "nothing in it can be called."))
+    if name in signatures and _takes_time_steps(signatures[name]):
+        return _time_step_taking(signatures[name], name, path)
     if name in functions:
         traces = getattr(functions[name], "concrete_functions", None)
         return functions[name], _first_spec(traces[0].structured_input_signature) if traces else None
@@ -164,6 +167,35 @@ def _endpoint(loaded: Any, name: str | None, path: Path) -> tuple[Callable, tf.T
         raise UserError(f"{path}: {name} takes {', '.join(sorted(inputs)) or 'nothing'} where observations alone are wanted.")
     (key, spec), = inputs.items()
     return lambda obs: signature(**{key: obs}), spec
+
+
+def _part(key: str, spec: tf.TensorSpec) -> str:
+    """The last part of an input's name: TF-Agents has 0/observation, of which TensorFlow makes arg_0_observation, or observation."""
+    return (spec.name or key).rpartition("/")[2]
+
+
+def _takes_time_steps(signature: Any) -> bool:
+    return {_part(*each) for each in signature.structured_input_signature[1].items()} > _TIME_STEP.keys()
+
+
+def _time_step_taking(signature: Any, name: str, path: Path) -> tuple[Callable, tf.TensorSpec]:
+    """The signature that TF-Agents' PolicySaver writes, as a function of observations alone."""
+    specs = signature.structured_input_signature[1]
+    keys = {_part(key, spec): key for key, spec in specs.items()}
+    if keys.keys() != {*_TIME_STEP, "observation"} or len(specs) != len(keys):
+        more = sorted(spec.name or key for key, spec in specs.items() if _part(key, spec) not in (*_TIME_STEP, "observation"))
+        raise UserError(f"{path}: {name} takes {', '.join(more)} besides a time step of one flat observation: a policy that has a state, or "
+                        "sees several things, cannot be represented.")
+    if not all(output.dtype.is_floating for output in signature.structured_outputs.values()):
+        raise UserError(f"{path}: {name} gives discrete actions and not their probabilities: save a function of observations that gives "
+                        "logits, and name it with the option endpoint.")
+
+    def call(obs):
+        rows = tf.shape(obs)[:1]
+        rest = {keys[part]: tf.cast(tf.fill(rows, value), specs[keys[part]].dtype) for part, value in _TIME_STEP.items()}
+        return signature(**{keys["observation"]: obs}, **rest)
+
+    return call, specs[keys["observation"]]
 
 
 def _first_spec(signature: Any) -> tf.TensorSpec | None:

@@ -17,7 +17,7 @@ from tfpg.numerics import flat
 from tfpg.types import Tensor
 
 POLICY, VALUE = 0, 1  # which network a stream of initial weights belongs to; part of every run's identity
-ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu}
+ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu, "elu": tf.nn.elu}  # elu: of policies that other libraries trained
 
 
 class Style(NamedTuple):
@@ -106,13 +106,26 @@ def apply(weights: Sequence, obs, activation: str) -> Tensor:
     of `tf.vectorized_map` and of XLA does, by one part in 10⁷, which over a HalfCheetah episode becomes whole percents
     of the return.
     Args: weights: kernel [..., in, out] and bias [..., out] of each layer in turn. obs: [..., n, S], cast to the
-        weights' dtype. activation: tanh or relu. Returns: [..., n, outputs]."""
+        weights' dtype. activation: of ACTIVATIONS. Returns: [..., n, outputs]."""
     x = tf.cast(obs, weights[0].dtype)
     for i in range(0, len(weights), 2):
         x = tf.matmul(x, weights[i]) + weights[i + 1][..., None, :]
         if i + 2 < len(weights):
             x = ACTIVATIONS[activation](x)
     return x
+
+
+def reexpressed(theta, shift, factor, kernel: tuple[int, int]) -> np.ndarray:
+    """The θ whose perceptron does with x what that of the given one does with factor·x + shift, float32 [P].
+
+        W = diag(factor) W',   b = b' + shiftᵀW'
+
+    Args: theta: [P], whose first weights are the kernel W' [S, units] and the bias b' [units]. shift, factor: [S]."""
+    theta, (size, units) = np.asarray(theta, np.float64).copy(), kernel
+    weights = theta[:size * units].reshape(size, units)
+    theta[size * units:(size + 1) * units] += np.asarray(shift) @ weights
+    weights *= np.asarray(factor)[:, np.newaxis]  # a view: θ itself
+    return theta.astype(np.float32)
 
 
 def _initialiser(kind: str, gain: float, seed: int, stream: tuple[int, int]) -> keras.initializers.Initializer:

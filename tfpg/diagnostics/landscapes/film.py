@@ -27,6 +27,7 @@ from tfpg.diagnostics.landscapes.plane import Plane, line
 from tfpg.diagnostics.probe import Probe
 from tfpg.envs.transforms import normalise_observation, scale
 from tfpg.errors import UserError
+from tfpg.models import mlp
 from tfpg.run_directory import RunDirectory
 from tfpg.settings import to_dict
 from tfpg.types import Moments, Tensor
@@ -80,12 +81,9 @@ def reexpress(theta: Tensor, theirs: Moments, ours: Moments, kernel: tuple[int, 
 
     Args: theta: [P], whose first weights are the kernel [S, units] and the bias [units] of the layer that sees the
     observation. theirs: the statistics it was made under. ours: those it is to have."""
-    theta, (size, units) = np.asarray(theta, np.float64).copy(), kernel
-    weights = theta[:size * units].reshape(size, units)
     their_std = np.asarray(scale(theirs))
-    theta[size * units:(size + 1) * units] += ((np.asarray(ours.mean) - np.asarray(theirs.mean)) / their_std) @ weights
-    weights *= (np.asarray(scale(ours)) / their_std)[:, np.newaxis]  # a view: θ itself
-    return theta.astype(np.float32)
+    shift = (np.asarray(ours.mean) - np.asarray(theirs.mean)) / their_std
+    return mlp.reexpressed(theta, shift, np.asarray(scale(ours)) / their_std, kernel)
 
 
 def film(origin: Probe, other: Later, ts: np.ndarray, **settings: Any) -> xr.Dataset:
