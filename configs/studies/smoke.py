@@ -10,7 +10,7 @@ STUDY = Agents(
     looks=[
         Look("trust_region", scale="smoke", flags={"heldout_every": 4}),
         Look("steps", iterations=[0, 10], scale="smoke", flags={"spread": 4}),
-        Look("landscape", iterations=[10], scale="smoke", seeds=[0], algorithms=["trpo", "ppo"]),
+        Look("landscape", iterations=[10], scale="smoke", flags={"sizes": "200,2000"}, seeds=[0], algorithms=["trpo", "ppo"]),
         Look("gradients", iterations=[10], scale="smoke", seeds=[0], algorithms=["trpo"]),
         Look("values", iterations=[10], scale="smoke", seeds=[0], algorithms=["ppo"]),
     ],
