@@ -16,7 +16,7 @@ from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
 from tfpg.studies import plan
 
-_FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which agents of one algorithm may differ
+FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which agents of one algorithm may differ
 _COMMON = ("total_steps", "env_args", "rollout", "runtime")  # settings, or sections, that all runs on a task share
 _NEEDED = {"trust_region": ("mean_kl", "max_ratio", "pairs"), "gradients": ("cosine", "chance_cosine"), "values": ("mre", "variance"),
            "steps": ("mean_gain", "drops", "detectable"), "return": ("mean_return",), "surrogate": ("surrogate",),
@@ -119,7 +119,7 @@ def _once(runs: Sequence[tuple[RunDirectory, Config]]) -> tuple[list[tuple[RunDi
     copies = []
     for run, config in sorted(runs, key=lambda each: (len(str(each[0].path)), str(each[0].path))):
         values = settings.to_dict(config)
-        key = tuple((name, str(value)) for name, value in values.items() if name == "seed" or name not in _FREE)
+        key = tuple((name, str(value)) for name, value in values.items() if name == "seed" or name not in FREE)
         if first.setdefault(key, (run, config))[0] is not run:
             copies.append(run)
     kept = [each[0] for each in first.values()]
@@ -147,9 +147,9 @@ def _refuse_unlike(runs: Sequence[tuple[RunDirectory, Config]]) -> None:
     taken: dict[tuple, RunDirectory] = {}
     for run, config in runs:
         values = settings.to_dict(config)
-        for key, names in (((config.env, config.preset), values.keys() - set(_FREE)),
+        for key, names in (((config.env, config.preset), values.keys() - set(FREE)),
                            ((config.env,), {name for name in values if name.split(".")[0] in _COMMON or name in _COMMON})):
-            mine = {name: values[name] for name in values if name in names and name not in _FREE}
+            mine = {name: values[name] for name in values if name in names and name not in FREE}
             other, theirs = first.setdefault(key, (run, mine))
             if lines := settings.difference(theirs, mine):
                 raise UserError(f"{other.path} and {run.path} differ in {'; '.join(lines)}: their results are not compared; name runs "
@@ -163,7 +163,7 @@ def changed(config: Config) -> dict[str, Any]:
     """Settings that are not the preset's own for the task, but for those that all runs on a task share."""
     preset = settings.to_dict(commandline.load_preset(config.preset, config.env))
     return {name: value for name, value in settings.to_dict(config).items()
-            if value != preset[name] and name not in _FREE and name.split(".")[0] not in (*_COMMON, "env")}
+            if value != preset[name] and name not in FREE and name.split(".")[0] not in (*_COMMON, "env")}
 
 
 def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Results:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from absl import flags
 
 from launch import commandline, scales, stepplan
+from launch.runs import named
 from launch.stepplan import Plan
 from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
@@ -77,15 +77,9 @@ def _plan(values: flags.FlagValues) -> Plan:
 
 def _run(given: str | None) -> RunDirectory:
     """Errors: UserError where there is no run."""
-    if not given:
-        raise UserError("which run? --run=DIR names the directory of a training run, such as runs/trpo-Hopper-v5-0.")
-    path = Path(os.path.abspath(Path(given).expanduser()))
-    if not path.is_dir():
-        raise UserError(f"there is no directory {path}.")
-    run = RunDirectory(path)
-    run.config  # noqa: B018  (one sentence where it is none, or damaged)
+    run = named(given)
     if not run.finished:
-        raise UserError(f"{path} is not finished: the margin is a share of its final return.")
+        raise UserError(f"{run.path} is not finished: the margin is a share of its final return.")
     return run
 
 

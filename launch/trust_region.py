@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from absl import flags
 
 from launch import commandline, scales
+from launch.runs import named
 from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
 
@@ -71,15 +71,9 @@ def _every(values: flags.FlagValues) -> int:
 
 def _run(given: str | None) -> RunDirectory:
     """Errors: UserError where there is no run, or one without a finished iteration."""
-    if not given:
-        raise UserError("which run? --run=DIR names the directory of a training run, such as runs/trpo-Hopper-v5-0.")
-    path = Path(os.path.abspath(Path(given).expanduser()))
-    if not path.is_dir():
-        raise UserError(f"there is no directory {path}.")
-    run = RunDirectory(path)
-    run.config  # noqa: B018  (one sentence where it is none, or damaged)
+    run = named(given)
     if not run.metrics.exists() or not run.metrics.stat().st_size:
-        raise UserError(f"{path} has no finished iteration yet.")
+        raise UserError(f"{run.path} has no finished iteration yet.")
     return run
 
 

@@ -1,0 +1,16 @@
+"""What does a report show, chapter by chapter? Results in, sections with figures and tables out; what is not there is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from launch.gathering import Results
+from launch.reporting.chapters.factorials import toggles
+from launch.reporting.chapters.instruments import agreement, gains, predictions, regions
+from launch.reporting.chapters.landscapes import grounds_of
+from launch.reporting.chapters.scores import scores
+from launch.reporting.chapters.shared import Chapter
+from launch.reporting.drawing import Drawer
+
+# In the order of the page.
+CHAPTERS: tuple[Callable[[Results, Drawer], Chapter], ...] = (scores, regions, grounds_of, gains, agreement, predictions, toggles)
