@@ -212,6 +212,13 @@ def test_c11_needs_all_four_cells():
     assert judging.of_final_scores({TASK: {preset: np.ones(40) for preset in ("ppo", "ppo_m", "trpo_plus")}}) == []
 
 
+def test_one_agent_a_cell_has_sizes_and_no_intervals_in_its_note():
+    # ACLI = max(|4 − 1|, |2 − 3|) = 3, AAI = max(|4 − 2|, |1 − 3|) = 2; what is not known is not said
+    scores = {preset: np.array([score]) for preset, score in (("ppo", 4.0), ("ppo_m", 1.0), ("trpo_plus", 2.0), ("trpo", 3.0))}
+    note = verdict(judging.of_final_scores({TASK: scores}), "C11").statements[0].note
+    assert note == "last iterations: ACLI 3, AAI 2, ACLI less AAI 1"
+
+
 def test_the_ratio_of_what_does_not_clip_has_trainings_usual_bound():
     assert judging.REPORTED_EPSILON == ppo.REPORTED_EPSILON
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,7 +28,9 @@ def _code_against_algorithm(scores: Scores, best: Scores) -> Found:
     for task, cells in scores.items():
         if set(factorials.PRESETS) <= cells.keys():
             found = factorials.algorithm_and_code(cells)
-            note = f"last iterations: {_said(found)}; with no effect at all {found.bias.acli:,.0f} and {found.bias.aai:,.0f}"
+            note = f"last iterations: {_said(found)}"
+            if math.isfinite(found.bias.acli):  # of one agent a cell nothing is known of the noise
+                note += f"; with no effect at all {found.bias.acli:,.0f} and {found.bias.aai:,.0f}"
             if set(factorials.PRESETS) <= best.get(task, {}).keys():
                 note += f"; best iteration of each agent instead: {_said(factorials.algorithm_and_code(best[task]))}"
             yield task, [judge(what, task, factorials.PRESETS, found.difference, bound, agents=min(found.agents), note=note)]
@@ -35,4 +38,5 @@ def _code_against_algorithm(scores: Scores, best: Scores) -> Found:
 
 def _said(found: factorials.AlgorithmAndCode) -> str:
     parts = (("ACLI", found.acli), ("AAI", found.aai), ("ACLI less AAI", found.difference))
-    return ", ".join(f"{name} {part.mean:,.0f} [{part.low:,.0f}, {part.high:,.0f}]" for name, part in parts)
+    return ", ".join(f"{name} {part.mean:,.0f}" + (f" [{part.low:,.0f}, {part.high:,.0f}]" if math.isfinite(part.low) else "")
+                     for name, part in parts)
