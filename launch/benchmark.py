@@ -8,9 +8,11 @@ from typing import Any
 
 from absl import flags
 
-from launch import benchrounds, benchtable, commandline
-from launch.benchrounds import GROUPS, Plan, to_standard_error
-from launch.plan import CHECKPOINT_SECONDS, SNAPSHOTS
+from launch.benchmarking import rounds as benchrounds
+from launch.benchmarking import table as benchtable
+from launch.benchmarking.rounds import GROUPS, Plan, to_standard_error
+from launch.shared import commandline
+from launch.training.plan import CHECKPOINT_SECONDS, SNAPSHOTS
 from tfpg import settings, storage
 from tfpg.benchmark import machine, peers
 from tfpg.benchmark.account import ALGORITHMS
@@ -53,7 +55,7 @@ def body(values: flags.FlagValues) -> int:
     groups, configs = _groups(values["only"].value), _configs(values["env"].value)
     try:
         if values["scaling"].value:
-            from launch import benchscaling
+            from launch.benchmarking import scaling as benchscaling
 
             found = benchscaling.measure(configs, values["rounds"].value, values["seconds"].value, to_standard_error)
         else:

@@ -13,9 +13,9 @@ from typing import Any
 
 from absl import flags
 
-from launch import commandline, gathering, tables
-from launch.commandline import say
-from launch.gathering import Results
+from launch.shared import commandline, gathering, tables
+from launch.shared.commandline import say
+from launch.shared.gathering import Results
 from tfpg.errors import UserError
 
 ABOUT = ("Judges the claims of the study (landscapes, steps, trust regions, gradients, values, code-level optimisations) from the results in "

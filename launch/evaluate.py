@@ -7,8 +7,8 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import commandline, policies, tables
-from launch.commandline import say
+from launch.shared import commandline, policies, tables
+from launch.shared.commandline import say
 from tfpg.errors import RunError
 
 ABOUT = ("Plays whole episodes of a saved policy, greedy and stochastic, prints returns with 95 % intervals and stores "
@@ -64,7 +64,7 @@ def body(values: flags.FlagValues) -> int:
 
 def table(probed, found) -> str:
     """The result as text."""
-    from launch import numbers
+    from launch.shared import numbers
     from tfpg.diagnostics.evaluation import FEW
     from tfpg.diagnostics.probe import Probe
 

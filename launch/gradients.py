@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from absl import flags
 
-from launch import commandline, policies, scales, surveyplan
-from launch.gradientplan import WHAT, Plan
+from launch.instruments.gradients.plan import WHAT, Plan
+from launch.shared import commandline, plans, policies, scales
 from tfpg.errors import UserError
 
 ABOUT = ("Quality of gradient estimates of saved policies: how far independent estimates agree with each other and with "
@@ -55,7 +55,7 @@ def body(values: flags.FlagValues) -> int:
     from tfpg import runtime as start
 
     start.start(runtime)
-    from launch import gradientruns
+    from launch.instruments.gradients import measuring as gradientruns
 
     return gradientruns.run(paths, plan, runtime=runtime, output=values["output"].value, dry_run=values["dry_run"].value)
 
@@ -66,7 +66,7 @@ def _plan(values: flags.FlagValues) -> Plan:
     budgets = {key: values[key].value if values[key].present else value for key, value in scale._asdict().items()}
     for key in ("sizes", "step_sizes"):
         if values[key].present:
-            budgets[key] = surveyplan.parse_numbers(key, values[key].value)
+            budgets[key] = plans.parse_numbers(key, values[key].value)
     what = tuple(each.strip() for each in values["what"].value.split(","))
     if "step" not in what:
         for key in ("step_sizes", "step_reference_pairs"):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from launch import commandline
-from launch.commandline import say
+from launch.shared import commandline
+from launch.shared.commandline import say
 from tfpg import settings, storage, sums
 from tfpg.errors import UserError
 from tfpg.importing import stable_baselines, vec_normalize

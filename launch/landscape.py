@@ -7,8 +7,9 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import commandline, policies, scales, surveyplan
-from launch.surveyplan import CHOICES, NEEDS_TRAINING, SURFACES, Plan
+from launch.instruments.landscapes import plan as surveyplan
+from launch.instruments.landscapes.plan import CHOICES, NEEDS_TRAINING, SURFACES, Plan
+from launch.shared import commandline, plans, policies, scales
 from tfpg import storage
 from tfpg.errors import UserError, nearest
 
@@ -90,7 +91,7 @@ def body(values: flags.FlagValues) -> int:
     from tfpg import runtime as start
 
     start.start(runtime)
-    from launch import surveys
+    from launch.instruments.landscapes import surveys
 
     return surveys.run(paths, plan, surfaces, runtime=runtime, output=values["output"].value,
                        dry_run=values["dry_run"].value, share=share, foreign=foreign)
@@ -107,7 +108,7 @@ def plan_of(values: flags.FlagValues) -> Plan:
     budgets["slice_extent"] = (surveyplan.parse_extent("slice_extent", slice_extent.value, 1) if slice_extent.present
                                else tuple(map(float, scale.slice_extent)))
     if values["sizes"].present:
-        budgets["concentration"] = surveyplan.parse_numbers("sizes", values["sizes"].value)
+        budgets["concentration"] = plans.parse_numbers("sizes", values["sizes"].value)
     budgets["update_pairs"] = surveyplan.parse_updates(budgets["update_pairs"])
     others = {key: values[key].value for key in ("minibatches", "norm", "noise", "seed", "max_steps")}
     step, to = _step(values["step"].value), _later(values["to"].value)

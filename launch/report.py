@@ -9,8 +9,9 @@ from typing import Any
 
 from absl import flags
 
-from launch import claims, commandline, gathering
-from launch.commandline import say
+from launch import claims
+from launch.shared import commandline, gathering
+from launch.shared.commandline import say
 from tfpg import storage
 from tfpg.config import Config
 from tfpg.errors import UserError

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import commandline, scales, stepplan
-from launch.runs import named
-from launch.stepplan import Plan
+from launch.instruments.steps import plan as stepplan
+from launch.instruments.steps.plan import Plan
+from launch.shared import commandline, scales
+from launch.shared.runs import named
 from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
 
@@ -62,7 +63,7 @@ def body(values: flags.FlagValues) -> int:
     from tfpg import runtime
 
     runtime.start(runtimes.pop())
-    from launch import stepping
+    from launch.instruments.steps import measuring as stepping
 
     return stepping.look(runs, plans, directories, dry_run=values["dry_run"].value)
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import commandline, studyjobs, studyview
-from launch.commandline import say
+from launch.shared import commandline
+from launch.shared.commandline import say
+from launch.studies import jobs as studyjobs
+from launch.studies import view as studyview
 from tfpg import storage
 from tfpg.errors import UserError
 from tfpg.lock import Lock

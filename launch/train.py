@@ -9,8 +9,8 @@ import sys
 
 from absl import flags, logging
 
-from launch import commandline
-from launch.plan import CHECKPOINT_SECONDS, SNAPSHOTS, Plan
+from launch.shared import commandline
+from launch.training.plan import CHECKPOINT_SECONDS, SNAPSHOTS, Plan
 from tfpg import run_directory, runtime
 from tfpg.config import Config
 from tfpg.envs.make import describe
@@ -57,7 +57,7 @@ def body(values: flags.FlagValues) -> int:
             return 0
         runtime.start(config.runtime)
         logging.set_verbosity(logging.WARNING)  # SavedModel tells of every file it writes
-        from launch import recording
+        from launch.training import recording
 
         recording.train(run, config, plan)
     return 0

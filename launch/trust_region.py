@@ -6,8 +6,8 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import commandline, scales
-from launch.runs import named
+from launch.shared import commandline, scales
+from launch.shared.runs import named
 from tfpg.errors import UserError
 from tfpg.run_directory import RunDirectory
 
@@ -57,7 +57,7 @@ def body(values: flags.FlagValues) -> int:
     from tfpg import runtime
 
     runtime.start(runtimes.pop())
-    from launch import distances
+    from launch.instruments.trust_regions import measuring as distances
 
     return distances.look(runs, every=every, pairs=pairs, output=output, dry_run=values["dry_run"].value)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from absl import flags
 
-from launch import commandline, policies, scales, surveyplan
-from launch.valueplan import Plan
+from launch.instruments.values.plan import Plan
+from launch.shared import commandline, plans, policies, scales
 from tfpg.errors import UserError
 
 ABOUT = ("Value prediction of saved policies: mean relative error, explained variance and bias against the value net's own "
@@ -54,7 +54,7 @@ def body(values: flags.FlagValues) -> int:
     from tfpg import runtime as start
 
     start.start(runtime)
-    from launch import valuing
+    from launch.instruments.values import measuring as valuing
 
     return valuing.run(paths, plan, threads=runtime.env_threads, output=values["output"].value, dry_run=values["dry_run"].value)
 
@@ -65,7 +65,7 @@ def _plan(values: flags.FlagValues) -> Plan:
     budgets = scale._asdict()
     budgets.update({key: values[key].value for key in budgets if values[key].present})
     if values["sizes"].present:
-        budgets["sizes"] = surveyplan.parse_numbers("sizes", values["sizes"].value)
+        budgets["sizes"] = plans.parse_numbers("sizes", values["sizes"].value)
     return Plan(scale=name, seed=values["seed"].value, **budgets)
 
 

@@ -19,6 +19,9 @@ FLOORS = {
     "diagnostics": 5,
     "report": 6, "benchmark": 6, "studies": 6, "claims": 6,
 }
+# Rooms of launch; the commands stand on top, and with them studies, which reads their flags.
+LAUNCH = {"shared": 7, "training": 8, "instruments": 9, "benchmarking": 9, "reporting": 9, "studies": 10}
+COMMANDS = 10
 LIGHT = ("tfpg", "tfpg.config", "tfpg.settings", "tfpg.seeds", "tfpg.errors", "tfpg.types", "tfpg.study")
 HEAVY = {"tensorflow", "keras", "tf_keras", "tensorflow_probability", "gymnasium", "envpool", "matplotlib", "xarray"}
 SOURCES = [path for folder in ("tfpg", "launch", "configs") for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -57,7 +60,10 @@ def place(module):
     if module[0] == "configs":
         return 0, "configs"
     if module[0] == "launch":
-        return 7, "launch"
+        if module[1:2] == ("instruments",) and len(module) > 2:
+            return LAUNCH["instruments"], ".".join(module[:3])
+        floor = LAUNCH.get(module[1], COMMANDS) if len(module) > 1 else 0
+        return floor, "launch" if floor == COMMANDS else ".".join(module[:2])
     if len(module) == 1 or (len(module) == 2 and module[1].startswith("__")):
         return 0, "tfpg"
     floor = FLOORS[module[1]]
@@ -75,6 +81,7 @@ def imports(*room):
 def test_every_module_has_a_floor():
     rooms = {path.stem for path in (ROOT / "tfpg").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert rooms - {"__init__"} <= set(FLOORS)
+    assert {path.parent.name for path in (ROOT / "launch").glob("*/__init__.py")} == set(LAUNCH)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -107,7 +107,7 @@ def test_a_bad_setting_is_one_sentence_that_names_it(make, sentence):
 
 
 @pytest.mark.parametrize("module", ["tfpg", "tfpg.config", "tfpg.settings", "tfpg.seeds", "tfpg.types",
-                                    "tfpg.storage", "tfpg.run_directory", "launch", "launch.commandline", "configs"])
+                                    "tfpg.storage", "tfpg.run_directory", "launch", "launch.shared.commandline", "configs"])
 def test_importing_the_light_rooms_imports_no_tensorflow(module):
     code = f"import {module}, sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from launch.commandline import say
+from launch.shared.commandline import say
 from tfpg import storage
 from tfpg.diagnostics import results
 from tfpg.errors import UserError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from launch import commandline
+from launch.shared import commandline
 from tfpg.benchmark import laboratory
 from tfpg.envs.make import describe
 from tfpg.settings import replace

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from launch import commandline
+from launch.shared import commandline
 from tfpg.benchmark import peers
 
 

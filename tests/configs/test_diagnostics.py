@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from launch.commandline import configuration
-from launch.valueplan import Plan
+from launch.instruments.values.plan import Plan
+from launch.shared.commandline import configuration
 
 SCALES = configuration("diagnostics").LANDSCAPES
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from launch.commandline import load_preset, presets
+from launch.shared.commandline import load_preset, presets
 from tfpg.config import CodeLevel, Ppo, Trpo
 from tfpg.errors import UserError
 from tfpg.settings import from_dict, to_dict

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from launch import commandline
+from launch.shared import commandline
 from tests.diagnostics.trust_regions.test_over_agents import agent as region
 from tests.report import studied, surfaces
 from tests.report.test_gradients import made as gradients

@@ -9,8 +9,10 @@ import time
 
 import pytest
 
-from launch import benchmark, benchrounds, commandline
-from launch.benchrounds import Plan, Stage
+from launch import benchmark
+from launch.benchmarking import rounds as benchrounds
+from launch.benchmarking.rounds import Plan, Stage
+from launch.shared import commandline
 from tfpg import settings
 from tfpg.benchmark.workers import WorkerFailed
 

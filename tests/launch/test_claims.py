@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from launch import claims, gathering, steps, trust_region
+from launch import claims, steps, trust_region
+from launch.shared import gathering
 from tests.launch.grounds import command, survey, trained
 
 

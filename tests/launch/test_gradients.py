@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from launch import gradients
-from launch.commandline import configuration
-from launch.gradientplan import Plan
-from launch.surveyplan import as_json
+from launch.instruments.gradients.plan import Plan
+from launch.shared.commandline import configuration
+from launch.shared.plans import as_json
 from tests import linear_quadratic as lq
 from tests.launch.grounds import command, stored, trained
 from tfpg.errors import UserError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from launch import evaluate, gradients, import_policy, landscape, pictures, values
+from launch import evaluate, gradients, import_policy, landscape, values
+from launch.shared import pictures
 from tests.diagnostics import plain_keras
 from tests.diagnostics.like_tf_agents import Policy
 from tests.importing.files import FIXTURES, answers, changed, pickled

@@ -16,7 +16,10 @@ import pytest
 import xarray as xr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from launch import evaluate, landscape, numbers, pictures
+from launch import evaluate, landscape
+from launch.instruments.landscapes import numbers
+from launch.shared import pictures
+from launch.shared.numbers import number, rounded
 from tests.diagnostics import plain_keras
 from tests.launch.grounds import PLAYED, TINY, assert_equal_surveys, command, stored, survey, trained
 from tfpg import storage
@@ -144,13 +147,13 @@ def test_what_the_updates_were_made_from_and_how_sure_their_spread_is_are_said(w
     said, found = " ".join(whole[1].split()), stored(whole[0], "updates")
     assert post_update.DRAWN in said
     between = [np.sqrt(max(float(found[f"variance_{name}"][0]), 0)) for name in ("between", "low", "high")]
-    assert "standard deviation between updates {} [{}, {}]".format(*(numbers.number(each) for each in between)) in said
+    assert "standard deviation between updates {} [{}, {}]".format(*(number(each) for each in between)) in said
 
 
 def test_what_it_takes_to_tell_points_apart_is_said(whole):
     said, found = " ".join(whole[1].split()), stored(whole[0], "slices")
     for needed in found["needed_pairs"].values:
-        assert f"to order both rightly with probability .95 takes {numbers.rounded(needed)} [" in said
+        assert f"to order both rightly with probability .95 takes {rounded(needed)} [" in said
     d = stored(whole[0], "concentration")
     assert ("to order two points rightly" in said) == bool((d["resolved_by_gap"] >= numbers.RESOLVED).any())
 
@@ -166,7 +169,7 @@ def test_needed_pairs_go_no_further_than_the_samples_that_were_looked_at(episode
 
 
 def test_numbers_are_rounded_to_two_digits():
-    assert [numbers.rounded(x) for x in (57_544, 149_615, 9.4, 123, np.inf)] == ["58,000", "150,000", "9", "120", "no bound"]
+    assert [rounded(x) for x in (57_544, 149_615, 9.4, 123, np.inf)] == ["58,000", "150,000", "9", "120", "no bound"]
 
 
 def test_the_readmes_python_is_run(ppo, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from launch import landscape
 from tests.diagnostics import handmade
 from tests.launch.grounds import survey
-from tests.launch.test_moves import CONFIG, refused
+from tests.launch.instruments.landscapes.test_moves import CONFIG, refused
 from tfpg import storage
 from tfpg.config import Ppo
 from tfpg.diagnostics import foreign
@@ -176,14 +176,14 @@ def test_help_tells_the_budgets_of_every_scale(capsys, scale):
 
 @pytest.mark.parametrize("name", ["policies/000007", "a/other.keras", "bare", "elsewhere/000007", "policies", "notes.txt"])
 def test_what_is_other_codes_is_judged_alike_with_and_without_tensorflow(run, name):
-    from launch import policies
+    from launch.shared import policies
 
     assert policies.is_foreign(run / name) == foreign.is_foreign(run / name)
 
 
 def test_a_byte_of_the_metadata_flipped_anywhere_is_named_before_tensorflow_is_started(run, tmp_path):
     """A bit in a number of threads, or in the name of a setting, still leaves readable JSON."""
-    from launch import policies
+    from launch.shared import policies
 
     shutil.copytree(run / "policies" / "000007", tmp_path / "p")
     whole = (tmp_path / "p" / "metadata.json").read_bytes()

@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from launch import stepnumbers, steps
+from launch import steps
+from launch.instruments.steps import numbers as stepnumbers
 from tests.launch.grounds import command, trained
 from tfpg.diagnostics import results
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from launch import commandline, train
+from launch import train
+from launch.shared import commandline
 from tests.launch.runs import QUICK, arrays, assert_equal_policies, assert_equal_runs, metrics, scalars
 from tfpg import checkpoint, storage, training
 from tfpg.diagnostics.trust_regions.heldout import Heldout

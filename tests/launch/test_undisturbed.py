@@ -3,7 +3,9 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from launch import commandline, recording, train
+from launch import train
+from launch.shared import commandline
+from launch.training import recording
 from tests.launch.runs import QUICK, assert_equal_runs, metrics, scalars
 
 HELDOUT = "trust_region/heldout/"

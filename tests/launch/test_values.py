@@ -14,8 +14,9 @@ import pytest
 import xarray as xr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from launch import train, valuing
+from launch import train
 from launch import values as launcher
+from launch.instruments.values import measuring as valuing
 from tests.launch.grounds import command, stored, trained
 from tests.launch.runs import QUICK
 from tests.test_architecture import ROOT

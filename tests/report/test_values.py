@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from launch.valuenumbers import report
+from launch.instruments.values.numbers import report
 from tests.report.studied import BASELINES, study
 from tests.report.surfaces import film, labelled, words
 from tfpg.errors import UserError

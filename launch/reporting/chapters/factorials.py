@@ -8,10 +8,10 @@ from typing import Any
 
 import xarray as xr
 
-from launch.gathering import FREE, Results
 from launch.reporting.chapters.shared import Chapter, by_algorithm, interval, section
 from launch.reporting.drawing import Drawer, slug
 from launch.reporting.verdicts import number
+from launch.shared.gathering import FREE, Results
 from tfpg import settings
 from tfpg.diagnostics import ablations
 from tfpg.errors import UserError

@@ -8,9 +8,9 @@ from typing import Any
 
 import xarray as xr
 
-from launch.gathering import Results
 from launch.reporting.chapters.shared import Chapter, by, by_scale, first_seed, section, to_figure
 from launch.reporting.drawing import Drawer, slug
+from launch.shared.gathering import Results
 from tfpg.diagnostics.trust_regions import over_agents
 from tfpg.errors import UserError
 from tfpg.report import gradients, steps, trust_regions, values, within_run

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from launch import pictures
-from launch.gathering import Results, own_result
 from launch.reporting.chapters.shared import Chapter, section, to_figure
 from launch.reporting.drawing import Drawer, slug
+from launch.shared import pictures
+from launch.shared.gathering import Results, own_result
 from tfpg.errors import UserError
 from tfpg.report import captions, side_by_side
 from tfpg.report.page import grounds

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from launch import commandline, gathering
-from launch.gathering import Results
 from launch.reporting.chapters.shared import Chapter, interval, section
 from launch.reporting.drawing import Drawer, slug
 from launch.reporting.verdicts import number
+from launch.shared import commandline, gathering
+from launch.shared.gathering import Results
 from tfpg.claims import published
 from tfpg.diagnostics import learning
 from tfpg.errors import UserError

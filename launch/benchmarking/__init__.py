@@ -1,0 +1,1 @@
+"""Behind launch.benchmark: processes that take turns, and the table of their speeds."""

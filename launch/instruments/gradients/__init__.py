@@ -1,0 +1,1 @@
+"""Behind launch.gradients."""

@@ -1,0 +1,1 @@
+"""Behind launch.steps."""

@@ -1,0 +1,1 @@
+"""What of a training is written down, and how."""

@@ -1,0 +1,180 @@
+"""How is a training run written down? The one consumer of its records: it stores, shows and changes nothing.
+
+The order of writing is what makes a kill harmless: film, policy, metrics line and events of an iteration come before
+the checkpoint that follows it, and a resumption cuts metrics and events back to its checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from typing import NamedTuple
+
+from launch.training.plan import Plan
+from tfpg import checkpoint, snapshot, storage
+from tfpg.clock import Clock
+from tfpg.config import Config
+from tfpg.diagnostics import evaluation, probe, results
+from tfpg.diagnostics.trust_regions.heldout import Heldout, step_of
+from tfpg.errors import RunError
+from tfpg.report import figures, metrics, summaries
+from tfpg.report.progress import Progress
+from tfpg.report.summaries import Summaries
+from tfpg.run_directory import RunDirectory
+from tfpg.training import Training
+from tfpg.types import Iteration, RunState
+
+
+def train(run: RunDirectory, config: Config, plan: Plan) -> None:
+    """Trains to the end, from the run's last checkpoint where it has one; writes as it goes.
+
+    Errors: as tfpg.training.iterations; on these and on KeyboardInterrupt the last finished iteration is kept."""
+    resumed = resume(run)
+    state = resumed.state
+    with (Training(config, state) as training, Summaries(run.train, histograms=plan.histograms) as events,
+          Heldout(config, training.task) if plan.heldout_every else contextlib.nullcontext() as heldout,
+          Progress(config.num_iterations, 0 if state is None else state.iteration) as progress):
+        recorder = Recorder(run, config, plan, training, events, progress, heldout)
+        recorder.open(resumed)
+        try:
+            for iteration in training:
+                recorder.record(iteration)
+                state = iteration.state
+        except (KeyboardInterrupt, RunError):
+            if state is not None:  # the iteration that broke off begins anew
+                recorder.keep(state)
+            raise
+        recorder.keep(state)
+        recorder.conclude(state)
+
+
+class Resumed(NamedTuple):
+    """Where a run goes on."""
+
+    state: RunState | None  # None: it begins
+    notes: tuple[str, ...]  # what the user should know, a sentence each
+
+
+def resume(run: RunDirectory) -> Resumed:
+    """The last good checkpoint; metrics and events are cut back to it.
+
+    Errors: UserError where all checkpoints are damaged, or the metrics lack lines that the checkpoint follows."""
+    loaded = checkpoint.load(run.checkpoints)
+    state = loaded.state
+    changes = run.version_changes() if run.continued else ()
+    warnings = (f"the run began with another version, so its bits may differ from here on: {line}" for line in changes)
+    if state is not None or run.metrics.exists():
+        storage.cut_lines(run.metrics, 0 if state is None else state.iteration)
+    summaries.cut(run.train, -1 if state is None else state.env_steps)
+    return Resumed(state, (*loaded.warnings, *warnings))
+
+
+class Recorder:
+    """Writes one run into its directory, its event file and the terminal."""
+
+    def __init__(self, run: RunDirectory, config: Config, plan: Plan, training: Training, events: Summaries,
+                 progress: Progress, heldout: Heldout | None = None):
+        self._run, self._config, self._plan = run, config, plan
+        self._training, self._events, self._progress, self._heldout = training, events, progress, heldout
+        self._policies = snapshot.Writer(config, training.task, training.agent.policy, training.agent.value)
+        self._kept = time.monotonic()
+        self.seconds: dict[str, float] = {}  # spent on writing down the last iteration, by part
+
+    def open(self, resumed: Resumed) -> None:
+        """Says what begins or goes on."""
+        run, config, state = self._run, self._config, resumed.state
+        if state is None:
+            self._events.text("configuration", summaries.configuration_table(config))
+        self._events.hparams(config, env_steps=0 if state is None else state.env_steps)
+        where = "" if state is None else f", going on from iteration {state.iteration}"
+        opening = (f"{config.preset} on {config.env}, seed {config.seed}: {config.num_iterations} iterations of "
+                   f"{config.rollout.num_steps} pairs, in {run.path}{where}")
+        for note in (*resumed.notes, opening):
+            self._progress.note(note)
+
+    def record(self, iteration: Iteration) -> None:
+        """One iteration: the film, the policy where it was asked for, the numbers, and a checkpoint by the clock."""
+        # An iteration's speed is that of the whole program, so what it cost to record the one before is a part of it.
+        iteration = iteration._replace(seconds={**iteration.seconds, "recording": sum(self.seconds.values())})
+        clock = Clock()
+        run, before = self._run, iteration.before
+        checkpoint.save_iterate(run.iterates, iteration.index, before.theta, before.phi, iteration.normaliser)
+        clock.lap("iterates")
+        if iteration.index in self._plan.snapshots:
+            self._policies.save(run.policy(iteration.index), iteration)
+            clock.lap("snapshot")
+        numbers = metrics.metrics(iteration, self._config) | self._held_out(iteration)
+        storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
+        self._events.write(iteration, metrics.curves(numbers))
+        self._progress.update(iteration, numbers)
+        clock.lap("summaries")
+        if time.monotonic() - self._kept >= self._plan.checkpoint_seconds:
+            self.keep(iteration.state)
+            clock.lap("checkpoint")
+        self.seconds = clock.seconds
+
+    def _held_out(self, iteration: Iteration) -> dict[str, float]:
+        """Numbers of the update on held-out pairs, where it is its turn. A fault costs these numbers, not the run: the film
+        has what they are made from."""
+        if self._heldout is None or iteration.index % self._plan.heldout_every:
+            return {}
+        try:
+            found, = self._heldout.measure([step_of(iteration)])
+        except RunError as error:
+            self._progress.note(f"no held-out pairs at iteration {iteration.index}: {' '.join(str(error).split())} The training goes "
+                                "on; launch.trust_region plays them from the film.")
+            self._heldout.close()  # the next turn begins with new environments
+            return {}
+        return metrics.heldout(found)
+
+    def keep(self, state: RunState) -> None:
+        """A checkpoint. Events first: a run continued from it writes only what follows."""
+        self._events.flush()
+        checkpoint.save(self._run.checkpoints, state, self._config)
+        self._kept = time.monotonic()
+
+    def conclude(self, state: RunState) -> None:
+        """The last frame of the film, final scores, the figure of the run, and the mark that it is finished."""
+        run, config = self._run, self._config
+        learner = state.learner
+        checkpoint.save_iterate(run.iterates, state.iteration, learner.theta, learner.phi, state.normaliser)
+        self._progress.close()
+        rows = metrics.read(run.metrics)
+        scores = metrics.final_scores(rows)
+        if math.isnan(scores["final/return"]):
+            _say("no episode ended in this run, so it has no final return")
+        else:
+            _say(f"final return {scores['final/return']:,.1f} (mean over the episodes of the last 5 iterations), "
+                 f"best iteration {scores['final/best_return']:,.1f}")
+        if self._plan.final_episodes:
+            try:
+                scores |= self._evaluated(self._plan.final_episodes)
+            except RunError as error:  # the run itself is whole
+                _say(f"the final policy could not be evaluated: {error}")
+        title = f"{config.preset} on {config.env}, seed {config.seed}"
+        png = figures.png(figures.overview([(config.preset, rows)], title=title))
+        storage.write_bytes(run.diagnostics / "overview.png", png)
+        self._events.figure("run/overview", png, env_steps=state.env_steps)
+        self._events.hparams(config, scores, env_steps=state.env_steps)
+        self._events.flush()
+        run.finish(**{name: value if math.isfinite(value) else None for name, value in scores.items()})
+        _say(f"results in {run.path}: metrics.jsonl, iterates, policies; figure diagnostics/overview.png; "
+             f"curves: tensorboard --logdir {run.path}")
+
+    def _evaluated(self, episodes: int) -> dict[str, float]:
+        """Scores of the final policy π_θK in episodes of their own, under the normaliser of the last iteration."""
+        run, config = self._run, self._config
+        last = probe.load(run.policy(config.num_iterations - 1))
+        found = evaluation.evaluate(last, episodes=episodes, seed=config.seed, threads=config.runtime.env_threads,
+                                    theta=last.theta_next)
+        results.save(found.dataset, run.diagnostics / f"evaluation-{config.num_iterations:06d}.nc")
+        scores = {}
+        for form, summary in (("stochastic", found.stochastic), ("greedy", found.greedy)):
+            _say(f"final policy, {form}: return {summary.mean:,.1f} ± {summary.stderr:,.1f} "
+                 f"(standard error, {episodes} episodes)")
+            scores[f"final/{form}_return"] = summary.mean
+        return scores
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
