@@ -10,6 +10,7 @@ from absl import flags
 from launch.shared import commandline, policies, tables
 from launch.shared.commandline import say
 from tfpg.errors import RunError
+from tfpg.shown import quantity
 
 ABOUT = ("Plays whole episodes of a saved policy, greedy and stochastic, prints returns with 95 % intervals and stores "
          "them as NetCDF. --video films one greedy episode.")
@@ -75,8 +76,8 @@ def table(probed, found) -> str:
     rows = [("", "return", "95 % interval", "median", "min … max", "length", "episodes")]
     for name in ("greedy", "stochastic"):
         s = getattr(found, name)
-        rows.append((name, f"{s.mean:.1f} ± {s.stderr:.1f}", f"{s.low:.1f} … {s.high:.1f}", f"{s.median:.1f}",
-                     f"{s.minimum:.1f} … {s.maximum:.1f}", f"{s.mean_length:.1f}", str(s.count)))
+        rows.append((name, f"{quantity(s.mean)} ± {quantity(s.stderr)}", f"{quantity(s.low)} … {quantity(s.high)}", quantity(s.median),
+                     f"{quantity(s.minimum)} … {quantity(s.maximum)}", f"{s.mean_length:.1f}", str(s.count)))
     speed = f"{found.steps:,} steps at {found.steps / found.seconds:,.0f} steps/s by {probed.task.engine}"
     lines = [head, *tables.aligned(rows), f"± is the standard error of the mean; {speed}"]
     if found.greedy.few:

@@ -19,7 +19,9 @@ from tfpg.config import Config
 from tfpg.envs.make import describe
 from tfpg.envs.rollout import Sampler
 from tfpg.errors import RunError
-from tfpg.types import Batch, Iteration, RunState, Update
+from tfpg.types import Batch, Iteration, RunState, Trajectory, Update
+
+HUGE = 1e12  # a reward from which on squares in float32 are in danger
 
 
 def iterations(config: Config, state: RunState | None = None) -> Iterator[Iteration]:
@@ -91,14 +93,14 @@ def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int
     batch = agent.prepare(learner, normaliser, trajectory)
     clock.lap("advantages")
     update, drift, merged, accumulators = agent.learn(state, trajectory, batch, clock)
-    _refuse_non_finite(k, batch, update)
+    _refuse_non_finite(k, trajectory, batch, update)
     steps, env_steps = (k + 1) * config.rollout.num_steps, state.env_steps + config.rollout.num_steps
     after = RunState(k + 1, env_steps, update.learner, merged, accumulators, sampler.state())
     clock.lap("update")
     return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, drift, clock.seconds, after)
 
 
-def _refuse_non_finite(k: int, batch: Batch, update: Update) -> None:
+def _refuse_non_finite(k: int, trajectory: Trajectory, batch: Batch, update: Update) -> None:
     """A NaN must stop the run where it arises, before it reaches a checkpoint."""
     for what, fine in (
             ("an advantage", np.isfinite(batch.advantages).all()),
@@ -108,4 +110,7 @@ def _refuse_non_finite(k: int, batch: Batch, update: Update) -> None:
             ("a parameter of the value net", np.isfinite(update.learner.phi).all()),
             ("a parameter of the policy", np.isfinite(update.learner.theta).all())):
         if not fine:
-            raise RunError(f"iteration {k}: {what} is not finite; what was stored is from before it.")
+            largest = float(np.max(np.abs(trajectory.rewards)))
+            # float32 ends at 3e38: the square of a return must stay below, and so must sums of it over a batch.
+            why = "" if largest < HUGE else (f" (rewards reach {largest:.2g}: divide them, or let --code_level.reward_scaling=returns do it)")
+            raise RunError(f"iteration {k}: {what} is not finite{why}; what was stored is from before it.")

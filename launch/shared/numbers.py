@@ -21,12 +21,14 @@ def interval(dataset: xr.Dataset, name: str, digits: int | None = None, **where:
     """estimate [low, high]. Args: digits: after the point; None: so many that the interval's width shows two."""
     values = [float(np.ravel(dataset[name + suffix].isel(where).values)[0]) for suffix in ("", "_low", "_high")]
     value, low, high = values
-    digits = digits_for(high - low) if digits is None else digits
     if np.isnan(value):
         return "unknown"
-    if np.isnan(low) or np.isnan(high):
-        return f"{number(value, digits)} [interval unknown]"
-    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+    odd = digits is None and (0 < np.nanmax(np.abs(values)) < 1e-3 or np.nanmax(np.abs(values)) >= 1e12)  # rewards of such a unit
+    places = digits_for(high - low) if digits is None else digits
+    value, low, high = (f"{each:.4g}" if odd else number(each, places) for each in values)
+    if "unknown" in (low, high) or "nan" in (low, high):
+        return f"{value} [interval unknown]"
+    return f"{value} [{low}, {high}]"
 
 
 def number(value: Any, digits: int = 1) -> str:

@@ -21,6 +21,7 @@ from tfpg.report import figures, metrics, summaries
 from tfpg.report.progress import Progress
 from tfpg.report.summaries import Summaries
 from tfpg.run_directory import RunDirectory
+from tfpg.shown import quantity
 from tfpg.training import Training
 from tfpg.types import Iteration, RunState
 
@@ -144,8 +145,8 @@ class Recorder:
         if math.isnan(scores["final/return"]):
             _say("no episode ended in this run, so it has no final return")
         else:
-            _say(f"final return {scores['final/return']:,.1f} (mean over the episodes of the last 5 iterations), "
-                 f"best iteration {scores['final/best_return']:,.1f}")
+            _say(f"final return {quantity(scores['final/return'])} (mean over the episodes of the last 5 iterations), "
+                 f"best iteration {quantity(scores['final/best_return'])}")
         if self._plan.final_episodes:
             try:
                 scores |= self._evaluated(self._plan.final_episodes)
@@ -170,7 +171,7 @@ class Recorder:
         results.save(found.dataset, run.diagnostics / f"evaluation-{config.num_iterations:06d}.nc")
         scores = {}
         for form, summary in (("stochastic", found.stochastic), ("greedy", found.greedy)):
-            _say(f"final policy, {form}: return {summary.mean:,.1f} ± {summary.stderr:,.1f} "
+            _say(f"final policy, {form}: return {quantity(summary.mean)} ± {quantity(summary.stderr)} "
                  f"(standard error, {episodes} episodes)")
             scores[f"final/{form}_return"] = summary.mean
         return scores

@@ -1,5 +1,6 @@
 """Small Gymnasium tasks whose every transition is known, and one for each way to break."""
 
+import sys
 import time
 
 import gymnasium as gym
@@ -52,11 +53,18 @@ class Broken(Counter):
     def reset(self, *, seed=None, options=None):
         obs, info = super().reset(seed=seed)
         self.length = 100
-        return obs, info
+        return obs if self.how == "bare_reset" else (obs, info)
 
     def step(self, action):
         obs, reward, terminated, truncated, info = super().step(action)
         if self.count == 4:
+            if self.how == "four":
+                return obs, reward, terminated, info
+            if self.how == "exit":
+                sys.exit("enough")
+            obs = {"text": np.array(["left", "right"]), "none": None, "ragged": [[1.0], 2.0], "huge": 1e39 * obs}.get(self.how, obs)
+            reward = {"no_reward": None, "two_rewards": np.ones(2), "huge_reward": -1e39}.get(self.how, reward)
+            terminated = {"perhaps": None, "both": np.array([True, False])}.get(self.how, terminated)
             if self.how == "nan_obs":
                 obs[1] = np.nan
             elif self.how == "nan_reward":
@@ -110,9 +118,17 @@ class Vector(Counter):
     action_space = gym.spaces.MultiDiscrete([2, 2])
 
 
+class Whole(Counter):
+    action_space = Box(-3, 3, (1,), np.int64)
+
+
+class Nothing(Counter):
+    observation_space = Box(-1, 1, (0,), np.float32)
+
+
 def register():
     for name, kind, limit in (
-            ("Counter", Counter, None), ("LimitedCounter", Counter, 5), ("Drift", Drift, 50), ("Broken", Broken, 200),
+            ("Counter", Counter, None), ("LimitedCounter", Counter, 5), ("Drift", Drift, 50), ("Broken", Broken, 200), ("UnlimitedBroken", Broken, None),
             ("Slow", Slow, 10_000), ("Named", Named, 10), ("Pictures", Pictures, 10), ("Dictionary", Dictionary, 10),
-            ("Vector", Vector, 10)):
+            ("Vector", Vector, 10), ("Whole", Whole, 10), ("Nothing", Nothing, 10)):
         gym.register(f"Tfpg{name}-v0", entry_point=kind, max_episode_steps=limit)

@@ -33,6 +33,16 @@ def wrong_type(obs, noise):
     ("nan_reward", "returned the non-finite reward nan"),
     ("shape", "returned an observation of shape (5,) instead of (2,)"),
     ("raise", "raised ValueError: the motor is hot"),
+    ("exit", "raised SystemExit: enough"),
+    ("huge", "returned an observation beyond float32 (4e+39 in component 0)"),
+    ("huge_reward", "returned the reward -1e+39, which is beyond float32"),
+    ("text", "returned an observation that is no vector of numbers but ndarray"),
+    ("none", "returned an observation that is no vector of numbers but NoneType"),
+    ("ragged", "returned an observation that is no vector of numbers but list"),
+    ("no_reward", "returned the reward None, which is no number"),
+    ("two_rewards", "returned the reward array([1., 1.]), which is no number"),
+    ("perhaps", "returned terminated None, which is neither true nor false"),
+    ("both", "returned terminated array([ True, False]), which is neither true nor false"),
 ])
 def test_a_broken_environment_is_named_in_one_sentence(sampler, how, sentence):
     broken = sampler("TfpgBroken-v0", 3, how=how)
@@ -41,6 +51,18 @@ def test_a_broken_environment_is_named_in_one_sentence(sampler, how, sentence):
     assert str(error.value) == f"environment 0 of TfpgBroken-v0 {sentence} at step 3 of its episode."
     if how == "raise":
         assert isinstance(error.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize(("env_id", "how", "sentence"), [
+    # a time limit's wrapper unpacks the answer before we see it
+    ("TfpgUnlimitedBroken-v0", "four", "returned 4 things from step instead of observation, reward, terminated, truncated and info at step 3"),
+    ("TfpgBroken-v0", "four", "raised ValueError: not enough values to unpack (expected 5, got 4) at step 3"),
+    ("TfpgUnlimitedBroken-v0", "bare_reset", "returned ndarray from reset instead of observation and info at step 0"),
+])
+def test_an_environment_of_an_older_interface_is_named(sampler, env_id, how, sentence):
+    with pytest.raises(RunError) as error:
+        sampler(env_id, 3, how=how).collect(as_it_comes, 10, ZEROS)
+    assert str(error.value) == f"environment 0 of {env_id} {sentence} of its episode."
 
 
 @pytest.mark.parametrize(("act", "sentence"), [

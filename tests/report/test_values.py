@@ -91,3 +91,13 @@ def test_small_and_unknown_studies_can_be_drawn(change):
     dataset["mre_low"][:] = np.nan
     for figure in (draw(dataset), by_iteration([dataset])):
         assert figures.png(figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("error", [0.0, np.nan])  # of a V that is right; relative to returns that are all 0
+def test_errors_that_no_logarithmic_axis_can_show_leave_a_word_in_their_panel(error):
+    dataset = study()
+    for name in ("mre", "mre_low", "mre_high"):
+        dataset[name][:] = error
+    figure = draw(dataset)
+    assert figures.png(figure).startswith(b"\x89PNG")  # matplotlib refuses a logarithmic axis without a positive number
+    assert [text.get_text() for axes in figure.axes for text in axes.texts].count("nothing above 0") == 1

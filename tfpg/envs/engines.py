@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import reprlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -149,8 +150,10 @@ class GymnasiumEngine:
         for row, i in enumerate(ids.tolist()):
             words = np.random.SeedSequence((self._seeds[i], int(self._starts[i]))).generate_state(1)
             self._starts[i] += 1
-            first, _ = self._enter(i, lambda env, seed=int(words[0] >> 1): env.reset(seed=seed))
-            obs[row] = self._vector(i, first)
+            first = self._enter(i, lambda env, seed=int(words[0] >> 1): env.reset(seed=seed))
+            if not isinstance(first, tuple) or len(first) != 2:
+                raise Fault(i, f"returned {_counted(first)} from reset instead of observation and info")
+            obs[row] = self._vector(i, first[0])
         return obs
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> Outcome:
@@ -160,9 +163,13 @@ class GymnasiumEngine:
         if self._task.discrete:
             actions += self._task.action_start
         for row, i in enumerate(ids.tolist()):
-            successor, reward, terminated, truncated = self._enter(i, lambda env, a=actions[row]: _five(env.step(a)))
-            outcome.successors[row] = self._vector(i, successor)
-            outcome.rewards[row], outcome.terminated[row], outcome.truncated[row] = reward, terminated, truncated
+            answer = self._enter(i, lambda env, a=actions[row]: env.step(a))
+            if not isinstance(answer, tuple) or len(answer) != 5:
+                raise Fault(i, f"returned {_counted(answer)} from step instead of observation, reward, terminated, truncated and info")
+            outcome.successors[row] = self._vector(i, answer[0])
+            outcome.rewards[row] = _number(i, answer[1])
+            outcome.terminated[row] = _truth(i, "terminated", answer[2])
+            outcome.truncated[row] = _truth(i, "truncated", answer[3])
         return outcome
 
     def close(self) -> None:
@@ -175,7 +182,7 @@ class GymnasiumEngine:
         self.beats += 1
         try:
             return call(self._envs[i])
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a task that ends the process is one that raises
             raise Fault(i, _raised(error)) from error
         finally:
             self.beats += 1
@@ -183,12 +190,14 @@ class GymnasiumEngine:
 
     def _vector(self, i: int, obs: Any) -> np.ndarray:
         try:
-            obs = np.asarray(obs, np.float64)
-        except (TypeError, ValueError) as error:
-            raise Fault(i, f"returned an observation that is no vector of numbers but {type(obs).__name__}") from error
-        if obs.shape != (self._task.obs_size,):
-            raise Fault(i, f"returned an observation of shape {obs.shape} instead of ({self._task.obs_size},)")
-        return obs
+            vector = None if obs is None else np.asarray(obs, np.float64)  # NumPy makes NaN of None
+        except (TypeError, ValueError):
+            vector = None
+        if vector is None:
+            raise Fault(i, f"returned an observation that is no vector of numbers but {type(obs).__name__}")
+        if vector.shape != (self._task.obs_size,):
+            raise Fault(i, f"returned an observation of shape {vector.shape} instead of ({self._task.obs_size},)")
+        return vector
 
 
 @contextlib.contextmanager
@@ -199,12 +208,32 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _five(answer: tuple) -> tuple[Any, float, bool, bool]:
-    successor, reward, terminated, truncated, _ = answer
-    return successor, float(reward), bool(terminated), bool(truncated)
+def _number(i: int, reward: Any) -> float:
+    try:
+        return float(reward)
+    except (TypeError, ValueError):
+        raise Fault(i, f"returned the reward {_short(reward)}, which is no number") from None
 
 
-def _raised(error: Exception) -> str:
+def _truth(i: int, name: str, flag: Any) -> bool:
+    try:
+        if flag is not None:
+            return bool(flag)
+    except ValueError:  # an array
+        pass
+    raise Fault(i, f"returned {name} {_short(flag)}, which is neither true nor false")
+
+
+def _counted(answer: Any) -> str:
+    """What came instead of a tuple of the right length."""
+    return f"{len(answer)} things" if isinstance(answer, tuple) else type(answer).__name__
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(value).replace("\n", " ")
+
+
+def _raised(error: BaseException) -> str:
     lines = str(error).split("\n")
     return f"raised {type(error).__name__}" + (f": {lines[0]}" if lines[0] else "")
 

@@ -109,7 +109,7 @@ def _from_gymnasium(env_id: str, env_args: tuple) -> Task:
     if module:
         try:
             __import__(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {_first_line(error)}"
             raise UserError(f"{env_id}: the module {module} could not be imported ({why})") from error
     if name not in gym.registry:
@@ -134,13 +134,16 @@ def _task(env_id: str, env_args: tuple, observations: Any, actions: Any, time_li
     if not isinstance(observations, Box) or len(observations.shape) != 1:
         raise UserError(f"{env_id} has observations {_space(observations)}: only flat vectors (a Box of one dimension) "
                         "can be learned from; wrap the task in gymnasium.wrappers.FlattenObservation.")
+    if not observations.shape[0]:
+        raise UserError(f"{env_id} has observations {_space(observations)}: there is nothing to learn from.")
     if isinstance(actions, Discrete):
         size, start = int(actions.n), int(actions.start)
-    elif isinstance(actions, Box) and len(actions.shape) == 1:
+    elif isinstance(actions, Box) and len(actions.shape) == 1 and actions.shape[0] and actions.dtype.kind == "f":
         size, start = int(actions.shape[0]), 0
     else:
-        raise UserError(f"{env_id} has actions {_space(actions)}: only a Box of one dimension or Discrete can be "
-                        "learned.")
+        kind = f" of {actions.dtype}" if isinstance(actions, Box) else ""
+        raise UserError(f"{env_id} has actions {_space(actions)}{kind}: only a Box of floating-point numbers, of one dimension, or "
+                        "Discrete can be learned.")
     discrete = isinstance(actions, Discrete)
     return Task(env_id, env_args, int(observations.shape[0]), discrete, size, start, time_limit, engine)
 
@@ -198,7 +201,8 @@ def _suggestion(env_id: str, known: Sequence[str]) -> str:
 
 
 def _space(space: Any) -> str:
-    return f"{type(space).__name__}{getattr(space, 'shape', None) or ''}"
+    shape = getattr(space, "shape", None)
+    return type(space).__name__ + ("" if shape is None else str(shape))
 
 
 def _first_line(error: BaseException) -> str:

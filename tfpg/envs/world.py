@@ -55,8 +55,9 @@ class World:
             finite = np.isfinite(outcome.rewards.astype(np.float32))  # as the learner sees them
         if not finite.all():
             row = int(np.flatnonzero(~finite)[0])
-            raise RunError(f"{self._who(ids[row])} returned the non-finite reward {outcome.rewards[row]}"
-                           f"{self._when(ids[row])}.")
+            reward = outcome.rewards[row]
+            what = f"the reward {reward}, which is beyond float32" if np.isfinite(reward) else f"the non-finite reward {reward}"
+            raise RunError(f"{self._who(ids[row])} returned {what}{self._when(ids[row])}.")
         self.lengths[ids] += 1
         self.returns[ids] += outcome.rewards
         self.obs[ids] = outcome.successors
@@ -89,8 +90,8 @@ class World:
             finite = np.isfinite(obs.astype(np.float32))
         if not finite.all():
             row, column = np.argwhere(~finite)[0].tolist()
-            raise RunError(f"{self._who(ids[row])} returned a non-finite observation ({obs[row, column]} in component "
-                           f"{column}){self._when(ids[row])}.")
+            what = "an observation beyond float32" if np.isfinite(obs[row, column]) else "a non-finite observation"
+            raise RunError(f"{self._who(ids[row])} returned {what} ({obs[row, column]} in component {column}){self._when(ids[row])}.")
 
     def _who(self, index: int | None) -> str:
         return self.task.id if index is None else f"environment {index} of {self.task.id}"

@@ -61,8 +61,19 @@ def overview(runs: Sequence[Run], *, title: str | None = None) -> Figure:
 def png(figure: Figure, *, dpi: int = 150) -> bytes:
     """The figure as the bytes of a PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    settled(figure).savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def settled(figure: Figure) -> Figure:
+    """The figure, with a word in each panel whose logarithmic axis has nothing above 0 to show, which matplotlib refuses to draw."""
+    for axes in figure.axes:
+        for scale, ends, least, limit in ((axes.get_xscale(), axes.get_xlim(), axes.dataLim.minposx, axes.set_xlim),
+                                          (axes.get_yscale(), axes.get_ylim(), axes.dataLim.minposy, axes.set_ylim)):
+            if scale == "log" and (min(ends) <= 0 or not np.isfinite(least)):
+                limit(0.5, 2)
+                axes.text(0.5, 0.5, "nothing above 0", transform=axes.transAxes, ha="center", va="center", color="0.5", fontsize=8)
+    return figure
 
 
 def return_panel(axes: Axes, runs: Sequence[Run]) -> None:

@@ -166,7 +166,8 @@ def _contours(axes: Axes, field: Field, scale: Scale) -> None:
     if not known.count() or _flat(known.min(), known.max()):
         return
     # A contour closer to the next than an interval is wide winds about the noise of single points.
-    width = 0.0 if field.low is None or field.high is None else float(np.nanmedian(field.high - field.low))
+    widths = np.zeros(0) if field.low is None or field.high is None else np.ravel(field.high - field.low)
+    width = float(np.median(widths[np.isfinite(widths)])) if np.isfinite(widths).any() else 0.0
     count = int(min(7, (scale.high - scale.low) / width)) if width > 0 else 7
     levels = MaxNLocator(count).tick_values(scale.low, scale.high) if count else []
     apart, origin = np.diff(levels)[0] if len(levels) > 1 else 0, field.at(0, 0)

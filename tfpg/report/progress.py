@@ -11,6 +11,7 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
+from tfpg.shown import quantity
 from tfpg.types import Iteration
 
 _BAR = "{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt}{postfix}, {remaining} left"
@@ -94,7 +95,7 @@ class Progress(_Line):
         """One more iteration is done."""
         self._done = iteration.index + 1
         if "rollout/return" in metrics:  # where no episode ended, the last one known stays
-            self._last_return = f"{metrics['rollout/return']:,.1f}"
+            self._last_return = quantity(metrics['rollout/return'])
         shown = (f"return {self._last_return}, KL {metrics['trust_region/train/mean_kl']:.4f}, "
                  f"{metrics['time/steps_per_second']:,.0f} steps/s")
         now = self._clock()

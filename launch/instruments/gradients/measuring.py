@@ -27,6 +27,7 @@ from tfpg.diagnostics.probe import Probe
 from tfpg.errors import UserError
 from tfpg.report import gradients as report
 from tfpg.report.progress import Budget
+from tfpg.shown import quantity
 
 ABREAST = 5  # policies in one figure
 RESULT, NUMBERS = "gradients.nc", "numbers.txt"
@@ -69,7 +70,7 @@ def _announced(each: Probe, plan: Plan, directory: Path, pilot) -> tuple[str, in
     """What one policy takes: lines, pairs, seconds."""
     training = _training(each)
     lines = [numbers.title(each),
-             (f"  first look: return {pilot.mean_return:,.1f}, standard deviation {pilot.std:,.1f}, length "
+             (f"  first look: return {quantity(pilot.mean_return)}, standard deviation {quantity(pilot.std)}, length "
               f"{pilot.mean_length:,.0f} ± {pilot.length_stderr:,.0f}, {pilot.episodes} episodes")]
     if (directory / RESULT).exists():
         return "\n".join([*lines, f"  finished before, read from {RESULT}"]), 0, 0.0

@@ -8,6 +8,7 @@ from launch.instruments.landscapes.surveying import Survey, Task
 from launch.shared import tables
 from launch.shared.numbers import title
 from tfpg.diagnostics.statistics.estimates import FEW, detectable
+from tfpg.shown import quantity
 
 _HEAD = ("", "", "points", "episodes", "pairs", "time", "finds", "")
 
@@ -18,7 +19,7 @@ def announcement(surveys: Sequence[Survey]) -> str:
     for survey in surveys:
         pilot, tasks = survey.pilot, survey.tasks()
         lines += [title(survey.subject),
-                  (f"  first look: return {pilot.mean_return:,.1f}, standard deviation {pilot.std:,.1f}, length "
+                  (f"  first look: return {quantity(pilot.mean_return)}, standard deviation {quantity(pilot.std)}, length "
                    f"{pilot.mean_length:,.0f} ± {pilot.length_stderr:,.0f}, {pilot.episodes} episodes")]
         if finished := [name for name in survey.surfaces if name not in survey.missing]:
             lines.append(f"  finished before, read from files: {', '.join(finished)}")
@@ -40,7 +41,7 @@ def _rows(survey: Survey, tasks: Sequence[Task]) -> list[tuple[str, ...]]:
     for task in tasks:
         cost = survey.cost(task)
         episodes = ("", "", "") if not task.episodes else (
-            f"{task.episodes:,}", f"{detectable(survey.pilot.std, task.episodes):,.1f}", "few episodes" if task.episodes < FEW else "")
+            f"{task.episodes:,}", quantity(detectable(survey.pilot.std, task.episodes)), "few episodes" if task.episodes < FEW else "")
         rows.append(("" if task.surface == last else task.surface, task.what, f"{task.points:,}" if task.points else "", episodes[0],
                      f"{cost:,.0f}", tables.duration(cost / survey.pilot.pairs_per_second) if cost else "", *episodes[1:]))
         last = task.surface

@@ -26,6 +26,7 @@ from tfpg.diagnostics.values import fit_pools
 from tfpg.diagnostics.values import study as value_study
 from tfpg.report import values as drawn
 from tfpg.report.progress import Budget
+from tfpg.shown import quantity
 
 RESULT, NUMBERS = "values.nc", "numbers.txt"
 SINGLE, TOGETHER = "values", "by-iteration"  # figures of one policy, and of several
@@ -82,7 +83,7 @@ def announcement(studies: Sequence[Study]) -> str:
     for study in studies:
         pilot = study.pilot
         lines += [numbers.title(study.probe),
-                  (f"  first look: return {pilot.mean_return:,.1f}, standard deviation {pilot.std:,.1f}, length "
+                  (f"  first look: return {quantity(pilot.mean_return)}, standard deviation {quantity(pilot.std)}, length "
                    f"{pilot.mean_length:,.0f} ± {pilot.length_stderr:,.0f}, {pilot.episodes} episodes")]
         if study.done:
             lines.append(f"  finished before, read from {RESULT}")

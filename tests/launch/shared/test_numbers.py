@@ -15,7 +15,8 @@ def found(value, low, high):
 @pytest.mark.parametrize(("value", "low", "high", "said"), [
     (1234.56, 1200.4, 1270.2, "1,235 [1,200, 1,270]"),  # 70 wide: units
     (12.345, 10.2, 15.9, "12.3 [10.2, 15.9]"),  # 6 wide: tenths
-    (0.01234, 0.0101, 0.0149, "0.0123 [0.0101, 0.0149]"), (1e-9, -1e-9, 2e-9, "0.0000 [0.0000, 0.0000]"),
+    (0.01234, 0.0101, 0.0149, "0.0123 [0.0101, 0.0149]"), (1e-9, -1e-9, 2e-9, "1e-09 [-1e-09, 2e-09]"),
+    (3.21e30, 3.1e30, 3.3e30, "3.21e+30 [3.1e+30, 3.3e+30]"), (2e-7, np.nan, np.nan, "2e-07 [interval unknown]"), (0.0, 0.0, 0.0, "0.0 [0.0, 0.0]"),
     (-0.04, -1.5, 1.5, "0.0 [-1.5, 1.5]"),  # no minus before nothing
     (5.0, 5.0, 5.0, "5.0 [5.0, 5.0]"), (5.06, np.nan, np.nan, "5.1 [interval unknown]"), (np.nan, np.nan, np.nan, "unknown")])
 def test_an_interval_has_as_many_digits_as_its_width_allows(value, low, high, said):

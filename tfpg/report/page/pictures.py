@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tfpg.report import dark
+from tfpg.report.figures import settled
 from tfpg.report.page.contents import Link, Picture
 
 _DPI, _SCREEN = 150, 96  # dots an inch, in files and as a page counts them
@@ -95,7 +96,7 @@ def _bare(figure: Figure) -> None:
 
 def _saved(figure: Figure, kind: str, **options) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=_DPI, **options)
+    settled(figure).savefig(buffer, format=kind, dpi=_DPI, **options)
     return buffer.getvalue()
 
 

@@ -1,0 +1,12 @@
+import math
+
+import pytest
+
+from tfpg.shown import quantity
+
+
+@pytest.mark.parametrize(("value", "said"), [
+    (1234.56, "1,234.6"), (-0.25, "-0.2"), (0.0, "0.0"), (-0.0, "0.0"), (0.05, "0.1"), (7.9e30, "7.9e+30"), (-2e7, "-20,000,000.0"),
+    (1.234e-7, "1.23e-07"), (-0.04, "-0.04"), (math.nan, "unknown"), (math.inf, "inf")])
+def test_a_quantity_shows_something_whatever_its_unit(value, said):
+    assert quantity(value) == said
