@@ -82,7 +82,8 @@ def resolve(values: flags.FlagValues) -> Config:
     """The configuration that the flags ask for: the preset of --algo for the task of --env, then what was set by name.
 
     Errors: UserError for an unknown preset, a bad value, a setting of another algorithm."""
-    given: dict[str, Any] = {setting.name: values[setting.name].value for setting in _flag_settings() if values[setting.name].present}
+    given: dict[str, Any] = {
+        setting.name: values[setting.name].value for setting in _flag_settings() if values[setting.name].present}
     return settings.override(load_preset(values.algo, given.get("env", Config.env)), given)
 
 

@@ -39,10 +39,12 @@ class Engine(Protocol):
     def num_envs(self) -> int: ...
 
     @property
-    def beats(self) -> int: ...  # counts entries into and returns from the environments: odd while inside, so silence can be timed
+    def beats(self) -> int:
+        """Counts entries into and returns from the environments: odd while inside, so silence can be timed."""
 
     @property
-    def current(self) -> int | None: ...  # the environment stepped at the moment, if the engine can tell
+    def current(self) -> int | None:
+        """The environment stepped at the moment, if the engine can tell."""
 
     def skip_to(self, starts: np.ndarray) -> None:
         """Makes the next reset of environment i its start number starts_i, counted from 0. starts: int64 [N]."""

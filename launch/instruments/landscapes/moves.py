@@ -75,7 +75,8 @@ class Moves:
             found = updates.stored(own) if plan.step == "taken" else updates.proposed(own)
             return self._checked(Move(found.kind, found.pairs, found.step, lambda: surrogates.stored_pairs(own)))
         step = foreign.direction(plan.step, subject).astype(np.float64)
-        return self._checked(Move("given", 0, step, lambda: surrogates.stored_pairs(subject) if isinstance(subject, Probe) else None))
+        return self._checked(Move(
+            "given", 0, step, lambda: surrogates.stored_pairs(subject) if isinstance(subject, Probe) else None))
 
     @functools.cached_property
     def heldout(self) -> surrogates.Pairs:

@@ -190,7 +190,8 @@ class Survey:
         grounds = self._finished("return")
         found = []
         for number, move in enumerate(self.moves()):
-            pools = {"heldout": self._made.heldout} if move.train is None else {"train": move.train, "heldout": self._made.heldout}
+            assert move.train is not None  # a run's policies have their pairs; others are refused this surface
+            pools = {"train": move.train, "heldout": self._made.heldout}
             each = surfaces.surrogates(self._probe, self._made.plane_of(move), pools)
             if grounds is not None:
                 each = each.merge(surfaces.grid_correlations(grounds.isel(update=number), each), combine_attrs="override")

@@ -32,7 +32,8 @@ def report(found: xr.Dataset) -> str:
 
 def table(found: Sequence[xr.Dataset]) -> str:
     """Several policies beside each other: MRE of both targets, and the gradient under the three baselines."""
-    rows: list[tuple[str, ...]] = [("mean relative error", "V_old + Â, held-out", "returns, held-out", "returns, own pairs", "returns, V* held-out")]
+    rows: list[tuple[str, ...]] = [
+        ("mean relative error", "V_old + Â, held-out", "returns, held-out", "returns, own pairs", "returns, V* held-out")]
     for each in found:
         returns = each.sel(target="returns")
         rows.append((_short(each), interval(each.sel(target="gae", judged="heldout"), "mre", 3),

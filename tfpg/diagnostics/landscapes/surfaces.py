@@ -126,7 +126,8 @@ def concentration(subject: Subject, plane: Plane, budgets: Mapping[int, int], *,
     played = whole["episode_return"].values.reshape(-1, largest)
     lengths = whole["episode_length"].values.reshape(-1, largest)
     parts = [estimate("mean_return", estimates.means(played[:, :m]), names, shape, None, **REWARD) for m in budgets.values()]
-    variables: dict[str, Any] = {name: (("size", *names), np.stack([part[name][1] for part in parts]), parts[0][name][2]) for name in parts[0]}
+    variables: dict[str, Any] = {
+        name: (("size", *names), np.stack([part[name][1] for part in parts]), parts[0][name][2]) for name in parts[0]}
     variables["mean_return_count"] = ("size", np.array(list(budgets.values())), {"units": "episodes"})
     variables["pairs"] = (("size", *names), np.stack([lengths[:, :m].sum(1).reshape(shape) for m in budgets.values()]),
                           {"units": "pairs"})
