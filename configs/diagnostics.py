@@ -104,7 +104,8 @@ TRUST_REGIONS = {
 class Steps(NamedTuple):
     """Budget of launch.steps; an episode's return spreads by hundreds, a mean gain is a few points."""
 
-    count: int  # updates around each checkpoint, at least 25 for their mean to stand for the others
+    # Updates around each checkpoint, at least 25 for their mean to stand for the others.
+    count: int  # type: ignore[assignment]  # a field; nobody counts in this tuple
     spread: int  # iterations of the window that they are drawn from
     episodes: int  # of both ends of every update
 

@@ -16,7 +16,7 @@ from launch.training.plan import CHECKPOINT_SECONDS, SNAPSHOTS
 from tfpg import settings, storage
 from tfpg.benchmark import machine, peers
 from tfpg.benchmark.account import ALGORITHMS
-from tfpg.config import Config
+from tfpg.config import Config, Ppo
 from tfpg.envs.make import describe
 from tfpg.errors import UserError, nearest
 
@@ -52,23 +52,23 @@ def body(values: flags.FlagValues) -> int:
     """The table, or the scaling; as text or as JSON."""
     began, before = time.monotonic(), machine.facts()  # its load is not yet ours
     _check_scaling(values)
-    groups, configs = _groups(values["only"].value), _configs(values["env"].value)
+    groups, configs = _groups(values.only), _configs(values.env)
     try:
-        if values["scaling"].value:
+        if values.scaling:
             from launch.benchmarking import scaling as benchscaling
 
-            found = benchscaling.measure(configs, values["rounds"].value, values["seconds"].value, to_standard_error)
+            found = benchscaling.measure(configs, values.rounds, values.seconds, to_standard_error)
         else:
-            plan = Plan(groups, values["rounds"].value, values["seconds"].value,
-                        began + 60 * values["minutes"].value - _MARGIN, values["memory_steps"].value)
-            found = _measure(configs, plan, values["minutes"].value)
+            plan = Plan(groups, values.rounds, values.seconds,
+                        began + 60 * values.minutes - _MARGIN, values.memory_steps)
+            found = _measure(configs, plan, values.minutes)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; nothing was stored, and every process it had started is ended.") from None
     result = {"machine": before, "seconds": round(time.monotonic() - began, 1), **found}
     text = result.pop("text")
-    if values["output"].value:
-        storage.write_json(values["output"].value, result)
-    if values["json"].value:
+    if values.output:
+        storage.write_json(values.output, result)
+    if values.json:
         commandline.say(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
         commandline.say(f"{benchtable.machine(result['machine'])}\n\n{text}")
@@ -99,6 +99,7 @@ def _measure(configs: dict[str, dict[str, Config]], plan: Plan, minutes: float) 
 def _settings(configs: dict[str, Config], plan: Plan, facts: dict[str, Any]) -> dict[str, Any]:
     """What every row has in common, for the table and the JSON object."""
     ppo, trpo = configs["ppo"], configs["trpo"]
+    assert isinstance(ppo.algorithm, Ppo)
     episodes = [str(max(fact["episodes"])) for fact in facts.values() if fact["episodes"]]
     return {
         "envs": ppo.rollout.num_envs, "pairs": ppo.rollout.num_steps, "threads": ppo.runtime.env_threads,
@@ -113,7 +114,7 @@ def _settings(configs: dict[str, Config], plan: Plan, facts: dict[str, Any]) -> 
 def _check_scaling(values: flags.FlagValues) -> None:
     """Errors: UserError for a flag of the table's, which --scaling would pass over."""
     for name in ("only", "minutes", "memory_steps"):
-        if values["scaling"].value and values[name].present:
+        if values.scaling and values[name].present:
             raise UserError(f"{name} has no effect with --scaling, which makes no table.")
 
 

@@ -36,12 +36,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """Finds, judges, says."""
-    given = [Path(each).expanduser() for each in values["dir"].value or []]
+    given = [Path(each).expanduser() for each in values.dir or []]
     if not given:
         raise UserError("which results? python -m launch.claims DIR names the directory of a study, of runs, or a run.")
     found = gathering.results(given)
     verdicts = judged(found)
-    if values["json"].value:
+    if values.json:
         say(json.dumps(as_json(verdicts, found), ensure_ascii=False, allow_nan=False))
     else:
         say(report(verdicts, found))

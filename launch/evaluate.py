@@ -41,8 +41,8 @@ def body(values: flags.FlagValues) -> int:
     """One evaluation: numbers first, then the file, then the film."""
     from tfpg.envs import render
 
-    policy = policies.named(values["policy"].value)
-    seed, episodes, video = (values[name].value for name in ("seed", "episodes", "video"))
+    policy = policies.named(values.policy)
+    seed, episodes, video = values.seed, values.episodes, values.video
     if video is not None:
         video = render.check_video(video)
     others = [policy] if policies.is_foreign(policy) else []
@@ -54,12 +54,12 @@ def body(values: flags.FlagValues) -> int:
     runtime.start(settled)
     from tfpg.diagnostics import evaluation, foreign, probe, results
 
-    probed = foreign.load(policy, **given) if others else probe.load(policy)
-    found = evaluation.evaluate(probed, episodes=episodes, seed=seed, num_envs=values["num_envs"].value,
-                                threads=settled.env_threads, max_steps=values["max_steps"].value)
+    probed = probe.load(policy) if given is None else foreign.load(policy, **given)
+    found = evaluation.evaluate(probed, episodes=episodes, seed=seed, num_envs=values.num_envs,
+                                threads=settled.env_threads, max_steps=values.max_steps)
     say(table(probed, found))
-    name = f"evaluation-{policy.stem}.nc" if others else f"evaluation-{probed.iteration:06d}.nc"
-    say(f"stored in {results.save(found.dataset, policies.output(values['output'].value, policy) / name)}")
+    name = f"evaluation-{probed.iteration:06d}.nc" if isinstance(probed, probe.Probe) else f"evaluation-{policy.stem}.nc"
+    say(f"stored in {results.save(found.dataset, policies.output(values.output, policy) / name)}")
     return 0 if video is None else _film(probed, seed, video)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from absl import flags
 
 from launch.instruments.gradients.plan import WHAT, Plan
@@ -44,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the measuring."""
-    paths = [policies.named(given) for given in values["policy"].value or [None]]
+    paths = [policies.named(given) for given in values.policy or [None]]
     plan = _plan(values)
     for path in paths:
         if policies.is_foreign(path):
@@ -57,22 +59,22 @@ def body(values: flags.FlagValues) -> int:
     start.start(runtime)
     from launch.instruments.gradients import measuring as gradientruns
 
-    return gradientruns.run(paths, plan, runtime=runtime, output=values["output"].value, dry_run=values["dry_run"].value)
+    return gradientruns.run(paths, plan, runtime=runtime, output=values.output, dry_run=values.dry_run)
 
 
 def _plan(values: flags.FlagValues) -> Plan:
     """The scale with what was given instead. Errors: UserError naming the flag."""
     name, scale = scales.chosen("GRADIENTS", values)
-    budgets = {key: values[key].value if values[key].present else value for key, value in scale._asdict().items()}
+    budgets: dict[str, Any] = {key: values[key].value if values[key].present else value for key, value in scale._asdict().items()}
     for key in ("sizes", "step_sizes"):
         if values[key].present:
-            budgets[key] = plans.parse_numbers(key, values[key].value)
-    what = tuple(each.strip() for each in values["what"].value.split(","))
+            budgets[key] = plans.parse_numbers(key, budgets[key])
+    what = tuple(each.strip() for each in values.what.split(","))
     if "step" not in what:
         for key in ("step_sizes", "step_reference_pairs"):
             if values[key].present:
-                raise UserError(f"{key} has no effect on what={values['what'].value}: add step.")
-    return Plan(scale=name, what=what, seed=values["seed"].value, **budgets)
+                raise UserError(f"{key} has no effect on what={values.what}: add step.")
+    return Plan(scale=name, what=what, seed=values.seed, **budgets)
 
 
 if __name__ == "__main__":

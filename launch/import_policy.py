@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the SavedModel."""
-    path, output, env = _source(values["from"].value), _output(values["output"].value), values["env"].value
+    path, output, env = _source(values["from"].value), _output(values.output), values.env
     if env is None:
         raise UserError("which task does it act in? --env=TASK names it, such as --env=Hopper-v5.")
     found = stable_baselines.read(path)
@@ -50,7 +50,7 @@ def body(values: flags.FlagValues) -> int:
 
     from tfpg.envs import make
 
-    arguments = settings.parse("env_args", tuple, values["env_args"].value) if values["env_args"].value else ()
+    arguments = settings.parse("env_args", tuple, values.env_args) if values.env_args else ()
     task = make.describe(env, arguments)
     _check_task(path, found.spaces, task)
 
@@ -95,7 +95,7 @@ def _output(given: str | None) -> Path:
 
 def _statistics(values: flags.FlagValues, path: Path, found: Found) -> tuple[Statistics, Path | None]:
     """What observations are normalised by, and the file."""
-    given, trusted = values["vec_normalize"].value, values["trust_pickle"].value
+    given, trusted = values.vec_normalize, values.trust_pickle
     if given in (None, NONE):
         if trusted:
             raise UserError("trust_pickle has no effect without the file of --vec_normalize: a zip is read without trust.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -79,9 +80,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the surveys."""
-    paths = [policies.named(given) for given in values["policy"].value or [None]]
+    paths = [policies.named(given) for given in values.policy or [None]]
     plan, surfaces = plan_of(values), _surfaces(values)
-    share = None if values["share"].value is None else surveyplan.parse_share(values["share"].value)
+    share = None if values.share is None else surveyplan.parse_share(values.share)
     others = [path for path in paths if policies.is_foreign(path)]
     foreign = policies.foreign(values, others)
     if others:
@@ -93,8 +94,8 @@ def body(values: flags.FlagValues) -> int:
     start.start(runtime)
     from launch.instruments.landscapes import surveys
 
-    return surveys.run(paths, plan, surfaces, runtime=runtime, output=values["output"].value,
-                       dry_run=values["dry_run"].value, share=share, foreign=foreign)
+    return surveys.run(paths, plan, surfaces, runtime=runtime, output=values.output,
+                       dry_run=values.dry_run, share=share, foreign=foreign)
 
 
 def plan_of(values: flags.FlagValues) -> Plan:
@@ -102,19 +103,18 @@ def plan_of(values: flags.FlagValues) -> Plan:
     name, scale = scales.chosen("LANDSCAPES", values)
     given = {key: values[key].value for key in scale._fields if key in values and values[key].present}
     budgets = {**scale._asdict(), **given}
-    points, extent, slice_extent = values["points"], values["extent"], values["slice_extent"]
-    budgets["points"] = surveyplan.parse_points(points.value) if points.present else (scale.points,) * 2
-    budgets["extent"] = surveyplan.parse_extent("extent", extent.value, 2) if extent.present else (*map(float, scale.extent),) * 2
-    budgets["slice_extent"] = (surveyplan.parse_extent("slice_extent", slice_extent.value, 1) if slice_extent.present
+    budgets["points"] = surveyplan.parse_points(values.points) if values["points"].present else (scale.points,) * 2
+    budgets["extent"] = (surveyplan.parse_extent("extent", values.extent, 2) if values["extent"].present
+                         else (*map(float, scale.extent),) * 2)
+    budgets["slice_extent"] = (surveyplan.parse_extent("slice_extent", values.slice_extent, 1) if values["slice_extent"].present
                                else tuple(map(float, scale.slice_extent)))
     if values["sizes"].present:
-        budgets["concentration"] = plans.parse_numbers("sizes", values["sizes"].value)
+        budgets["concentration"] = plans.parse_numbers("sizes", values.sizes)
     budgets["update_pairs"] = surveyplan.parse_updates(budgets["update_pairs"])
-    others = {key: values[key].value for key in ("minibatches", "norm", "noise", "seed", "max_steps")}
-    step, to = _step(values["step"].value), _later(values["to"].value)
-    sums = {"step_sha256": None if step in STEPS else storage.fingerprint(step),
-            "to_sha256": None if to is None else storage.fingerprint(to)}
-    return Plan(scale=name, step=step, to=to, **sums, **budgets, **others)
+    others: dict[str, Any] = {key: values[key].value for key in ("minibatches", "norm", "noise", "seed", "max_steps")}
+    step, to = _step(values.step), _later(values.to)
+    return Plan(scale=name, step=step, to=to, step_sha256=None if step in STEPS else storage.fingerprint(step),
+                to_sha256=None if to is None else storage.fingerprint(to), **budgets, **others)
 
 
 def _step(given: str) -> str:
@@ -134,7 +134,7 @@ def _later(given: str | None) -> str | None:
 
 def _surfaces(values: flags.FlagValues) -> tuple[str, ...] | None:
     """What was asked for by name; None: all that the policy allows."""
-    given, to = values["surface"].value, values["to"].value
+    given, to = values.surface, values.to
     if given is None:
         return None
     names = [name.strip() for name in given.split(",") if name.strip()]
@@ -161,7 +161,7 @@ def _check_foreign(path: Path, plan: Plan, surfaces: tuple[str, ...] | None, val
         raise UserError(f"{path} carries no step: --step takes a second policy of the same make, or a file with a direction "
                         "(.npy).")
     if values["update_pairs"].present and plan.update_pairs != ("stored",):
-        raise UserError(f"update_pairs={values['update_pairs'].value} needs the optimiser's state, which {path} does not carry: "
+        raise UserError(f"update_pairs={values.update_pairs} needs the optimiser's state, which {path} does not carry: "
                         "leave it away.")
     if plan.norm == "kl":
         raise UserError(f"norm=kl needs the states of a training batch, which {path} does not carry: choose norm=step.")

@@ -37,17 +37,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """Gathers, judges, draws, writes."""
-    given = [Path(each).expanduser() for each in values["dir"].value or []]
+    given = [Path(each).expanduser() for each in values.dir or []]
     if not given:
         raise UserError("a report of what? python -m launch.report DIR names the directory of a study, of runs, or a run.")
-    output = Path(values["output"].value).expanduser() if values["output"].value is not None else given[0] / "report"
+    output = Path(values.output).expanduser() if values.output is not None else given[0] / "report"
     found = gathering.results(given)
 
     from tfpg import runtime
 
     runtime.start(Config().runtime)  # TensorFlow writes TensorBoard's events
     verdicts = claims.judged(found)
-    page = written(found, verdicts, output, given, values["title"].value)
+    page = written(found, verdicts, output, given, values.title)
     storage.write_bytes(output / PAGE, page.encode())
     say(f"{len(found.runs or found.variants)} runs, {len(verdicts)} verdicts; {output / PAGE}, {len(page) / 1e6:.1f} MB; figures/ (PNG and PDF) and data/ "
         f"beside it; tensorboard --logdir {given[0]} shows them too, and in HParams every run with its scores")

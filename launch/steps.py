@@ -48,15 +48,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the runs."""
-    runs = [_run(given) for given in values["run"].value or [None]]
+    runs = [_run(given) for given in values.run or [None]]
     if len({run.path for run in runs}) < len(runs):
         raise UserError("one run is given twice.")
     runtimes = {run.config.runtime for run in runs}
     if len(runtimes) > 1:
         raise UserError("the runs were trained with different runtime settings, which change every bit: look at them one command each.")
     plan = _plan(values)
-    plans = [dataclasses.replace(plan, iterations=stepplan.checkpoints(values["iterations"].value, _updates(run), run.path)) for run in runs]
-    directories = [_directory(values["output"].value, run, plan, len(runs)) for run in runs]
+    plans = [dataclasses.replace(plan, iterations=stepplan.checkpoints(values.iterations, _updates(run), run.path)) for run in runs]
+    directories = [_directory(values.output, run, plan, len(runs)) for run in runs]
     if len(set(directories)) < len(directories):
         raise UserError("two of the runs have one name, and would be stored in one directory: look at them one command each.")
 
@@ -65,7 +65,7 @@ def body(values: flags.FlagValues) -> int:
     runtime.start(runtimes.pop())
     from launch.instruments.steps import measuring as stepping
 
-    return stepping.look(runs, plans, directories, dry_run=values["dry_run"].value)
+    return stepping.look(runs, plans, directories, dry_run=values.dry_run)
 
 
 def _plan(values: flags.FlagValues) -> Plan:
@@ -73,7 +73,7 @@ def _plan(values: flags.FlagValues) -> Plan:
     name, scale = scales.chosen("STEPS", values)
     budgets = scale._asdict()
     budgets.update({key: values[key].value for key in budgets if values[key].present})
-    return Plan(scale=name, seed=values["seed"].value, iterations=(), **budgets)
+    return Plan(scale=name, seed=values.seed, iterations=(), **budgets)
 
 
 def _run(given: str | None) -> RunDirectory:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -50,18 +51,18 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused first; then the jobs. Returns the exit code: 1 where a job failed."""
-    if not values["study"].value:
+    if not values.study:
         raise UserError(f"which study? python -m launch.study NAME, of {', '.join(studyjobs.known())}, or the path of a file.")
     _check_executor(values)
-    named = studyjobs.load(values["study"].value)
+    named = studyjobs.load(values.study)
     agents = studyjobs.agents(named.groups)
     jobs = studyjobs.jobs(agents)
-    directory = Path(os.path.abspath(Path(values["output"].value or Path("studies") / named.name).expanduser()))
+    directory = Path(os.path.abspath(Path(values.output or Path("studies") / named.name).expanduser()))
     studyjobs.refuse_unkept(agents, directory)
     ledger = Ledger(directory)
-    slots = values["slots"].value or len(os.sched_getaffinity(0))
-    where = "ray" if values["executor"].value == "ray" else slots
-    if values["dry_run"].value:
+    slots = values.slots or len(os.sched_getaffinity(0))
+    where = "ray" if values.executor == "ray" else slots
+    if values.dry_run:
         progress = _progress(jobs, ledger)
         say(studyview.opening(named, agents, progress, directory, where))
         say(studyview.plan(progress, where))
@@ -72,10 +73,10 @@ def body(values: flags.FlagValues) -> int:
         progress = _progress(jobs, ledger)  # now nobody else adds to it
         say(studyview.opening(named, agents, progress, directory, where))
         with studyview.View(progress, sys.stdout) as view:
-            common = {"attempts": values["attempts"].value, "tell": view.tell, "tick": view.tick}
+            common: dict[str, Any] = {"attempts": values.attempts, "tell": view.tell, "tick": view.tick}
             if where == "ray":
-                cluster.run(progress, ledger, address=values["address"].value, processors=values["processors"].value,
-                            gigabytes=values["gigabytes"].value, **common)
+                cluster.run(progress, ledger, address=values.address, processors=values.processors,
+                            gigabytes=values.gigabytes, **common)
             else:
                 local.run(progress, ledger, slots=slots, **common)
     say(studyview.closing(progress, ledger))
@@ -92,7 +93,7 @@ def _progress(jobs: Sequence[Job], ledger: Ledger) -> Progress:
 def _check_executor(values: flags.FlagValues) -> None:
     """Errors: UserError for a flag of the executor that was not chosen."""
     theirs = {"local": ("slots",), "ray": ("address", "processors", "gigabytes")}
-    chosen = values["executor"].value
+    chosen = values.executor
     for executor, names in theirs.items():
         for name in names:
             if executor != chosen and values[name].present:

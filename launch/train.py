@@ -45,11 +45,11 @@ def main(argv: list[str] | None = None) -> int:
 def body(values: flags.FlagValues) -> int:
     """One training run, from the flags to the last file."""
     config = commandline.resolve(values)
-    plan = Plan(_snapshots(values, config), values["checkpoint_seconds"].value, values["final_episodes"].value,
-                values["histograms"].value, values["heldout_every"].value)
+    plan = Plan(_snapshots(values, config), values.checkpoint_seconds, values.final_episodes,
+                values.histograms, values.heldout_every)
     # Before anything is written: a mistyped task must not leave a directory that then refuses the right one.
     describe(config.env, config.env_args, config.rollout.engine)
-    path = values["workdir"].value or run_directory.default_path(config)
+    path = values.workdir or run_directory.default_path(config)
     command = ["python", "-m", "launch.train", *sys.argv[1:]]
     with RunDirectory.open(path, config, command) as run:
         if run.finished:
@@ -65,15 +65,14 @@ def body(values: flags.FlagValues) -> int:
 
 def _snapshots(values: flags.FlagValues, config: Config) -> frozenset[int]:
     """The iterations to keep: those asked for, and the last. A default beyond a short run's end is no error."""
-    flag = values["snapshots"]
-    last = config.num_iterations - 1
+    given, last = values.snapshots, config.num_iterations - 1
     try:
-        asked = {int(text) for text in flag.value if text.strip()}
+        asked = {int(text) for text in given if text.strip()}
     except ValueError:
-        raise UserError(f"snapshots={','.join(flag.value)} is not a list of iterations, for example 0,150,300.") from None
+        raise UserError(f"snapshots={','.join(given)} is not a list of iterations, for example 0,150,300.") from None
     beyond = [k for k in sorted(asked) if not 0 <= k <= last]
-    if beyond and flag.present:
-        raise UserError(f"snapshots={','.join(flag.value)} names iteration {beyond[0]}, but the run has iterations 0 to {last}.")
+    if beyond and values["snapshots"].present:
+        raise UserError(f"snapshots={','.join(given)} names iteration {beyond[0]}, but the run has iterations 0 to {last}.")
     return frozenset(asked - set(beyond)) | {last}
 
 

@@ -39,9 +39,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the runs."""
-    runs = [_run(given) for given in values["run"].value or [None]]
+    runs = [_run(given) for given in values.run or [None]]
     _check_apart(runs)
-    every, pairs = _every(values), values["heldout_pairs"].value
+    every, pairs = _every(values), values.heldout_pairs
     if pairs is not None and not every:
         raise UserError(f"heldout_pairs={pairs} has no effect with heldout_every=0.")
     runtimes = {run.config.runtime for run in runs}
@@ -50,7 +50,7 @@ def body(values: flags.FlagValues) -> int:
                         "each.")
     for run in runs:
         _check_film(run, every)
-    given = values["output"].value
+    given = values.output
     output = (Path(given).expanduser() if given is not None else
               runs[0].diagnostics / "trust_region" if len(runs) == 1 else Path.cwd() / "trust_region")
 
@@ -59,13 +59,13 @@ def body(values: flags.FlagValues) -> int:
     runtime.start(runtimes.pop())
     from launch.instruments.trust_regions import measuring as distances
 
-    return distances.look(runs, every=every, pairs=pairs, output=output, dry_run=values["dry_run"].value)
+    return distances.look(runs, every=every, pairs=pairs, output=output, dry_run=values.dry_run)
 
 
 def _every(values: flags.FlagValues) -> int:
     """Errors: UserError for an unknown scale."""
     _, scale = scales.chosen("TRUST_REGIONS", values)
-    given = values["heldout_every"].value
+    given = values.heldout_every
     return scale.heldout_every if given is None else given
 
 

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def body(values: flags.FlagValues) -> int:
     """All that can be refused without TensorFlow first; then the studies."""
-    paths = [policies.named(given) for given in values["policy"].value or [None]]
+    paths = [policies.named(given) for given in values.policy or [None]]
     plan = _plan(values)
     for path in paths:
         if policies.is_foreign(path):
@@ -56,7 +56,7 @@ def body(values: flags.FlagValues) -> int:
     start.start(runtime)
     from launch.instruments.values import measuring as valuing
 
-    return valuing.run(paths, plan, threads=runtime.env_threads, output=values["output"].value, dry_run=values["dry_run"].value)
+    return valuing.run(paths, plan, threads=runtime.env_threads, output=values.output, dry_run=values.dry_run)
 
 
 def _plan(values: flags.FlagValues) -> Plan:
@@ -65,8 +65,8 @@ def _plan(values: flags.FlagValues) -> Plan:
     budgets = scale._asdict()
     budgets.update({key: values[key].value for key in budgets if values[key].present})
     if values["sizes"].present:
-        budgets["sizes"] = plans.parse_numbers("sizes", values["sizes"].value)
-    return Plan(scale=name, seed=values["seed"].value, **budgets)
+        budgets["sizes"] = plans.parse_numbers("sizes", values.sizes)
+    return Plan(scale=name, seed=values.seed, **budgets)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def load(directory: str | os.PathLike) -> Loaded:
     """The last checkpoint that is whole; damaged ones are named in `warnings` and passed over.
 
     Errors: UserError when there are checkpoints and none is whole: to begin anew is for the user to decide."""
-    warnings = []
+    warnings: list[str] = []
     files = _numbered(Path(directory))
     for number in reversed(files):
         path = files[number]
@@ -112,7 +112,7 @@ def named(record: Any, prefix: str = "") -> dict[str, np.ndarray]:
     return arrays
 
 
-def rebuild(kind: type, arrays: dict[str, Any], prefix: str = "") -> Any:
+def rebuild(kind: type[NamedTuple], arrays: dict[str, Any], prefix: str = "") -> Any:
     """The inverse of `named`: a NamedTuple type and its arrays by path. Errors: KeyError for a missing one."""
     kinds = typing.get_type_hints(kind)
     return kind(*(rebuild(kinds[name], arrays, f"{prefix}{name}/") if hasattr(kinds[name], "_fields")
@@ -135,7 +135,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     arrays = storage.read_npz(path)
-    if not np.array_equal(arrays.pop(_SUM, None), np.frombuffer(digest(arrays), np.uint8)):
+    if not np.array_equal(arrays.pop(_SUM, np.empty(0, np.uint8)), np.frombuffer(digest(arrays), np.uint8)):
         raise UserError(f"{path} is damaged: it differs from the SHA-256 sum that it carries.")
     return arrays
 

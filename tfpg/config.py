@@ -211,7 +211,7 @@ def settings(config: Config) -> Iterator[Setting]:
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
-            yield from _fields(value, value.name if item.name == "algorithm" else item.name)
+            yield from _fields(value, config.algorithm.name if item.name == "algorithm" else item.name)
         else:
             yield _as_setting(item, type(config), "", value)
 

@@ -34,23 +34,23 @@ class Lock:
         """Takes it. Errors: UserError naming the process that has it."""
         path = self._directory / "lock"
         with storage.user_errors("hold", path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            if not self._taken(PATIENCE):
-                sentence = self._holder()
+            self._descriptor = descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            if not _taken(descriptor, PATIENCE):
+                sentence = self._holder(descriptor)
                 self.release()
                 raise UserError(sentence)
-            self._sign()
+            _sign(descriptor)
         return self
 
     def wait(self, tell: Callable[[str], None]) -> Self:
         """Takes it as soon as nobody else has it. Args: tell: called once, with a sentence, where somebody has it."""
         path = self._directory / "lock"
         with storage.user_errors("hold", path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            if not self._taken(PATIENCE):
-                tell(self._holder())
-                self._taken(math.inf)
-            self._sign()
+            self._descriptor = descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            if not _taken(descriptor, PATIENCE):
+                tell(self._holder(descriptor))
+                _taken(descriptor, math.inf)
+            _sign(descriptor)
         return self
 
     def release(self) -> None:
@@ -65,23 +65,25 @@ class Lock:
     def __exit__(self, *_) -> None:
         self.release()
 
-    def _taken(self, patience: float) -> bool:
-        """Whether it could be taken within so many seconds."""
-        until = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    return False
-                time.sleep(0.05)
-
-    def _holder(self) -> str:
+    def _holder(self, descriptor: int) -> str:
         """Who has it, a sentence."""
-        holder = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip()
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         return f"another process{holder and ' ' + holder} {self._verb} {self._directory}."
 
-    def _sign(self) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"(pid {os.getpid()} on {platform.node()})\n".encode())
+
+def _taken(descriptor: int, patience: float) -> bool:
+    """Whether the file could be locked within so many seconds."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+
+
+def _sign(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"(pid {os.getpid()} on {platform.node()})\n".encode())

@@ -78,9 +78,8 @@ def parse(name: str, kind: Any, text: str) -> Any:
             return text
         return tuple(int(part) for part in text.replace("(", "").replace(")", "").split(",") if part.strip())
     except (ValueError, KeyError, OverflowError, RecursionError):
-        expected = {bool: "true or false", int: "an integer", float: "a number"}
-        expected = expected.get(base, "integers with commas between them")
-        expected = "a JSON object" if name == "env_args" else expected
+        words = {bool: "true or false", int: "an integer", float: "a number"}
+        expected = "a JSON object" if name == "env_args" else words.get(base, "integers with commas between them")
         raise UserError(f"{name}={text} is not {expected}{' or none' if optional else ''}.") from None
 
 
@@ -94,7 +93,7 @@ def freeze(arguments: Any) -> tuple[tuple[str, Any], ...]:
 
 def to_dict(config: Config) -> dict[str, Any]:
     """The configuration as plain JSON values, by dotted name."""
-    values = {"algorithm": config.algorithm.name}
+    values: dict[str, Any] = {"algorithm": config.algorithm.name}
     for setting in settings(config):
         value = setting.value
         if setting.name == "env_args":

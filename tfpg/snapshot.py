@@ -87,30 +87,28 @@ class Writer:
 
     def __init__(self, config: Config, task: Task, policy: Policy, value: ValueFunction):
         self._config, self._task, self._policy, self._value = config, task, policy, value
-        self._model: Endpoints | None = None
-        self._signature: Callable | None = None
+        self._traced: tuple[Endpoints, Callable] | None = None  # with its signature
 
     def save(self, directory: str | os.PathLike, iteration: Iteration) -> None:
         """Writes `directory`, under a temporary name first; an old one is replaced. Errors: UserError when the disk refuses."""
         storage.make_directory(Path(directory).parent)
         metadata = _metadata(iteration, self._config, self._task)
-        model = self._holding(_record(iteration, self._config, metadata))
+        model, signature = self._holding(_record(iteration, self._config, metadata))
         with storage.atomically(directory) as temporary:
-            write(model, self._signature, temporary)
+            write(model, signature, temporary)
             text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False)
             (temporary / sums.METADATA).write_text(text + "\n", encoding="utf-8")
             sums.write(temporary)
 
-    def _holding(self, record: dict[str, Any]) -> Endpoints:
-        """The model over this record."""
-        if self._model is None:
-            self._model = Endpoints(record, self._task, self._policy, self._value,
-                                    functools.partial(_eyes, self._config, self._task))
-            self._signature = signature_of(self._model, self._task)
+    def _holding(self, record: dict[str, Any]) -> tuple[Endpoints, Callable]:
+        """The model over this record, and its signature."""
+        if self._traced is None:
+            model = Endpoints(record, self._task, self._policy, self._value, functools.partial(_eyes, self._config, self._task))
+            self._traced = model, signature_of(model, self._task)
         else:
-            for name, variable in self._model.record.items():
+            for name, variable in self._traced[0].record.items():
                 variable.assign(record[name])
-        return self._model
+        return self._traced
 
 
 def load(directory: str | os.PathLike) -> Contents:

@@ -10,7 +10,7 @@ or a tuple of several Agents. Nothing here imports a heavy library: a study is r
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfpg.errors import UserError, nearest
@@ -30,12 +30,12 @@ class Look:
     whole run."""
 
     instrument: str  # of INSTRUMENTS
-    iterations: tuple[int, ...] = ()  # k of the policies looked at, or around which a film is; −1 is the run's last
+    iterations: Sequence[int] = ()  # k of the policies looked at, or around which a film is; −1 is the run's last
     scale: str | None = None  # smoke, small or paper; evaluate has none
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # more flags of its launcher, by name
-    tasks: tuple[str, ...] | None = None  # only agents of these; None: all
-    algorithms: tuple[str, ...] | None = None
-    seeds: tuple[int, ...] | None = None
+    tasks: Sequence[str] | None = None  # only agents of these; None: all
+    algorithms: Sequence[str] | None = None
+    seeds: Sequence[int] | None = None
     shares: int | None = None  # jobs that play a landscape beside each other; None: so many that each takes two hours at most; 1: never
 
     def __post_init__(self):
@@ -63,12 +63,12 @@ class Look:
 class Agents:
     """Tasks × algorithms × variants × seeds, an agent each."""
 
-    tasks: tuple[str, ...]
-    algorithms: tuple[str, ...]  # presets
-    seeds: tuple[int, ...]
+    tasks: Sequence[str]
+    algorithms: Sequence[str]  # presets
+    seeds: Sequence[int]
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of all of them, by dotted name
     variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=lambda: {"": {}})  # name ↦ settings besides
-    looks: tuple[Look, ...] = ()
+    looks: Sequence[Look] = ()
 
     def __post_init__(self):
         for name, kind in (("tasks", str), ("algorithms", str), ("seeds", int), ("looks", Look)):

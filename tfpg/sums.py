@@ -36,7 +36,7 @@ def check(path: Path, metadata: str = METADATA) -> None:
             raise UserError(f"{path / SUMS} is missing, so {path} cannot be checked.")
         raise UserError(f"{path} is a SavedModel without tfpg's endpoints: it was not written by tfpg."
                         if (path / "saved_model.pb").exists() else f"{path} holds no SavedModel.")
-    expected = dict(reversed(line.split("  ", 1)) for line in recorded if "  " in line)
+    expected = {name: total for total, name in (line.split("  ", 1) for line in recorded if "  " in line)}
     if len(expected) != len(recorded) or not {metadata, "saved_model.pb"} <= expected.keys():
         raise UserError(f"{path / SUMS} is damaged: it is no list of sums.")
     with storage.user_errors("read", path):

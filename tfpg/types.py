@@ -193,7 +193,7 @@ class RunState(NamedTuple):
 class Iteration(NamedTuple):
     """One finished iteration of training: what was there, what was done, where to go on."""
 
-    index: int  # k
+    index: int  # type: ignore[assignment]  # a field; k
     steps: int  # pairs that updates were made from, this iteration included
     env_steps: int  # transitions taken, warm-up included: TensorBoard's x axis
     before: Learner  # θ_k, φ_k, slots

@@ -141,7 +141,8 @@ class Stage:
 
     def _wanted(self) -> list[tuple[str, str, Sequence[str]]]:
         """Name, kind and algorithms of every process."""
-        groups, wanted = set(self._groups), []
+        groups = set(self._groups)
+        wanted: list[tuple[str, str, Sequence[str]]] = []
         if groups - {"start", "peers"}:
             wanted.append(("laboratory", "laboratory", ("trpo",)))
         if "training" in groups:

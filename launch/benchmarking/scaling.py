@@ -62,7 +62,8 @@ def _open(env: str, both: Mapping[str, Config], cores: list[int], sizes: tuple[i
 
 
 def _told(env: str, found: Mapping[str, Mapping[int, Answer]], pairs: int, sizes: tuple[int, ...], counts: list[int]) -> dict[str, Any]:
-    rows, points, played, updates = [], {"environments": [], "rollouts": []}, [], {}
+    points: dict[str, list[Point]] = {"environments": [], "rollouts": []}
+    rows, played, updates = [], [], {}
     for name, answers in found.items():
         what, cores = name.split("@")
         kind, *sizes_of = what.split("/")
@@ -93,7 +94,7 @@ def _predictions(fits: Mapping[str, Fit], updates: Mapping[str, float], pairs: i
     found = []
     for cores in BEYOND:
         for num_envs in (size for size in sizes if size >= 32 or size == sizes[-1]):
-            row = {"cores": cores, "environments_each": num_envs}
+            row: dict[str, float] = {"cores": cores, "environments_each": num_envs}
             row |= {kind: models.sampling_rate(fits[kind], num_envs, cores) for kind in ("environments", "rollouts")}
             row |= {algorithm: models.training_rate(fits["rollouts"], num_envs, cores, pairs=pairs, update=update)
                     for algorithm, update in updates.items()}

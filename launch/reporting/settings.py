@@ -38,7 +38,8 @@ def _versions(runs: Sequence[RunDirectory]) -> Table:
     found: dict[str, dict[str, int]] = {}
     for run in runs:
         record = run.record
-        versions = record.get("versions") if isinstance(record.get("versions"), dict) else {}
+        versions = record.get("versions")
+        versions = versions if isinstance(versions, dict) else {}
         for name, value in {**versions, **{key: record.get(key) for key in ("python", "processor", "commit")}}.items():
             found.setdefault(name, {}).setdefault(str(value), 0)
             found[name][str(value)] += 1

@@ -55,7 +55,7 @@ def _published(claim: str) -> str:
 def _overview(verdicts: Sequence[Any], more: Sequence[Link]) -> Table:
     """One line a claim, one column a task."""
     tasks = list(dict.fromkeys(verdict.task for verdict in verdicts))
-    rows = []
+    rows: list[tuple[str | Cell, ...]] = []
     for name, claim in CLAIMS.items():
         cells = []
         for task in tasks:

@@ -15,7 +15,7 @@ import textwrap
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from absl import app, flags
 
@@ -58,6 +58,7 @@ def _configs() -> types.ModuleType:
     if _PACKAGE not in sys.modules:
         spec = importlib.util.spec_from_file_location(
             _PACKAGE, _CONFIGS / "__init__.py", submodule_search_locations=[str(_CONFIGS)])
+        assert spec is not None and spec.loader is not None  # a file of Python has both
         module = importlib.util.module_from_spec(spec)
         sys.modules[_PACKAGE] = module
         spec.loader.exec_module(module)
@@ -81,8 +82,9 @@ def resolve(values: flags.FlagValues) -> Config:
     """The configuration that the flags ask for: the preset of --algo for the task of --env, then what was set by name.
 
     Errors: UserError for an unknown preset, a bad value, a setting of another algorithm."""
-    given = {setting.name: values[setting.name].value for setting in _flag_settings() if values[setting.name].present}
-    return settings.override(load_preset(values["algo"].value, given.get("env", Config.env)), given)
+    given: dict[str, Any] = {
+        setting.name: values[setting.name].value for setting in _flag_settings() if values[setting.name].present}
+    return settings.override(load_preset(values.algo, given.get("env", Config.env)), given)
 
 
 def _flag_settings() -> Iterator[Setting]:
@@ -251,7 +253,7 @@ def _heading(group: str) -> str:
     section = ALGORITHMS.get(group) or next(
         kind for kind in vars(tfpg.config).values()
         if isinstance(kind, type) and kind.__name__.lower() == group.replace("_", ""))
-    return f"{group}: {section.__doc__.splitlines()[0]}"
+    return f"{group}: {(section.__doc__ or group).splitlines()[0]}"
 
 
 def _kind_words(setting: Setting) -> str:

@@ -188,8 +188,8 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
         except UserError as error:
             missing.append(str(error))
             continue
-        for into, name in ((found.scores, "final/return"), (found.best_scores, "final/best_return")):
-            into.setdefault(config.env, {}).setdefault(config.preset, []).append(scores[name])
+        for table, name in ((found.scores, "final/return"), (found.best_scores, "final/best_return")):
+            table.setdefault(config.env, {}).setdefault(config.preset, []).append(scores[name])
     return found
 
 

@@ -72,9 +72,9 @@ def foreign(values: flags.FlagValues, others: Sequence[Path]) -> dict[str, Any] 
         if given:
             raise UserError(f"{given[0]} has no effect: the policies were written by tfpg, which stored their task and all else.")
         return None
-    if values["env"].value is None and (nameless := [path for path in others if not is_imported(path)]):
+    if values.env is None and (nameless := [path for path in others if not is_imported(path)]):
         raise UserError(f"{nameless[0]} was not written by tfpg: --env names the task it acts in.")
-    arguments = settings.parse("env_args", tuple, values["env_args"].value) if values["env_args"].value else ()
+    arguments = settings.parse("env_args", tuple, values.env_args) if values.env_args else ()
     return {**{name: values[name].value for name in FOREIGN}, "env_args": arguments}
 
 

@@ -23,7 +23,7 @@ def names(instrument: str) -> str:
 
 def chosen(instrument: str, values: flags.FlagValues) -> tuple[str, Any]:
     """The scale that --scale names: name and budgets. Errors: UserError for an unknown one."""
-    known, name = of(instrument), values["scale"].value
+    known, name = of(instrument), values.scale
     if name not in known:
         raise UserError(f"there is no scale={name}: {nearest(name, known)}")
     return name, known[name]

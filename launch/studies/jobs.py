@@ -70,7 +70,7 @@ def load(named: str) -> Named:
         hint = nearest(named, known())
         raise UserError(f"there is no study {named}: {hint if path.parent == _STUDIES else 'there is no such file.'}")
     spec = importlib.util.spec_from_file_location("_tfpg_study", path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise UserError(f"the study {named} must be a Python file, its name ending in .py.")
     module = importlib.util.module_from_spec(spec)
     try:
@@ -112,8 +112,8 @@ def jobs(each: Sequence[Agent]) -> list[Job]:
         if _task(agent) not in tasks:
             tasks[_task(agent)] = studycosts.Task.of(agent.config)
     found: list[Job] = []
-    for _, some in itertools.groupby(each, key=lambda agent: agent.config.seed):
-        some = list(some)
+    for _, of_seed in itertools.groupby(each, key=lambda agent: agent.config.seed):
+        some = list(of_seed)
         trainings = [_training(agent, tasks[_task(agent)]) for agent in some]
         found += trainings
         found += [dataclasses.replace(job, needs=(training.name, *job.needs), basis=training.identity)
@@ -159,21 +159,22 @@ def _looks(agent: Agent, look: Look, task: studycosts.Task) -> Iterator[Job]:
     if look.instrument == "landscape":
         budget = landscape.plan_of(values)
     if look.instrument in AT_RUNS:
-        every = values["heldout_every"].value
+        every = values.heldout_every
         cost = studycosts.heldout(agent.config, task, every=budget.heldout_every if every is None else every)
         yield Job(name, f"launch.{look.instrument}", (f"--run={_run(agent)}", *given), (), f"{_run(agent)}/diagnostics/trust_region", *cost)
         return
     iterations = tuple(dict.fromkeys(_iteration(k, agent) for k in look.iterations))
     if look.instrument in AT_FILMS:
-        count, episodes = (getattr(budget, each) if values[each].value is None else values[each].value for each in ("count", "episodes"))
-        cost = studycosts.steps(agent.config, task, checkpoints=len(iterations), count=count, episodes=episodes)
+        asked: dict[str, Any] = {each: getattr(budget, each) if values[each].value is None else values[each].value
+                                 for each in ("count", "episodes")}
+        cost = studycosts.steps(agent.config, task, checkpoints=len(iterations), **asked)
         yield Job(name, f"launch.{look.instrument}", (f"--run={_run(agent)}", f"--iterations={as_text(sorted(iterations))}", *given), (),
                   f"{_run(agent)}/diagnostics/steps/{scale}", *cost)
         return
     for k in iterations:
         if look.instrument == "evaluate":
             product = f"evaluation-{k:06d}.nc"
-            cost = studycosts.evaluation(task, episodes=values["episodes"].value)
+            cost = studycosts.evaluation(task, episodes=values.episodes)
         else:
             product = f"{_DIRECTORY[look.instrument]}/{k:06d}-{scale}"
             cost = studycosts.playing(task, _pairs(look, budget, agent.config), look.instrument)

@@ -46,7 +46,7 @@ def plan(progress: Progress, where: int | str) -> str:
     longest = max((_chain(job, progress) for job in left), default=0.0)
     return "\n".join([*(f"  {line}" for line in tables.aligned(rows, left=(0, 1, 5))), (
         f"left: {len(left):,} jobs, about {_rounded(pairs):,} pairs, {tables.duration(seconds)} on one processor, "
-        + (f"{tables.duration(longest)} at least on any number" if where == "ray" else
+        + (f"{tables.duration(longest)} at least on any number" if isinstance(where, str) else
            f"{tables.duration(max(seconds / where, longest))} with {where} at once") + f", {_size(megabytes)}"),
         "(by the speeds of one machine and episodes of 500 steps: what a study really takes is known when its first jobs are done)"])
 

@@ -45,6 +45,7 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
             if state is not None:  # the iteration that broke off begins anew
                 recorder.keep(state)
             raise
+        assert state is not None  # a run has an iteration at least
         recorder.keep(state)
         recorder.conclude(state)
 

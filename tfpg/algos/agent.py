@@ -18,7 +18,7 @@ from tfpg.algos.networks import networks
 from tfpg.algos.ppo import look_at_epochs
 from tfpg.algos.schedule import schedule
 from tfpg.clock import Clock
-from tfpg.config import Config
+from tfpg.config import Config, Ppo
 from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
@@ -151,7 +151,9 @@ class Agent:
         return distances.moved_and_drifted(self.policy, theta_old, theta, batch, later_obs, self.config.algorithm)
 
     def _looked(self, theta_old, thetas, batch):
-        return look_at_epochs(self.policy, theta_old, thetas, batch, self.config.algorithm)
+        algorithm = self.config.algorithm
+        assert isinstance(algorithm, Ppo)  # only its updates have epochs
+        return look_at_epochs(self.policy, theta_old, thetas, batch, algorithm)
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config

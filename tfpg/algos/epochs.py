@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 
 from tfpg.config import CodeLevel, Optimiser
 from tfpg.numerics.flat import value_and_gradient
 from tfpg.numerics.optimisers import adam, clip_norm, sgd
-from tfpg.types import Batch, Slots, Tensor
+from tfpg.types import Slots, Tensor
+
+_Rows = TypeVar("_Rows")  # nested tensors [B, …]: a Batch, perhaps with more
 
 
 class Descent(NamedTuple):
@@ -24,10 +26,10 @@ class Descent(NamedTuple):
 
 
 def descend(
-        loss: Callable[[Tensor, Batch], Tensor],
+        loss: Callable[[Tensor, _Rows], Tensor],
         parameters: Tensor,
         slots: Slots,
-        batch: Batch,
+        batch: _Rows,
         order: Tensor,
         *,
         minibatches: int,

@@ -56,7 +56,7 @@ class Peer:
 def start() -> None:
     """Before anything else of theirs is imported. TensorFlow stays out of this process: their logger would load it through
     TensorBoard, and beside PyTorch 2.14 it ends the process; their users seldom have it."""
-    sys.modules["tensorflow"] = None
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # how an import is told that there is none
 
 
 def subjects(config: Config) -> dict[str, Callable[[float], Answer]]:
@@ -65,8 +65,9 @@ def subjects(config: Config) -> dict[str, Callable[[float], Answer]]:
 
     default = torch.get_num_threads()
     torch.set_num_threads(1)  # while they are made
-    found = {f"{config.algorithm.name}/{name}": Peer(config, num_envs, threads or default)
-             for name, (num_envs, threads) in VARIANTS.items()}
+    found: dict[str, Callable[[float], Answer]] = {
+        f"{config.algorithm.name}/{name}": Peer(config, num_envs, threads or default)
+        for name, (num_envs, threads) in VARIANTS.items()}
     torch.set_num_threads(default)
     return found
 

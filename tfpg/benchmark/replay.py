@@ -62,7 +62,7 @@ class Pair:
     """A listening engine for a sampler, and its twin. Args: task, seeds, threads: of both."""
 
     def __init__(self, task: Task, seeds: list[int], threads: int):
-        self.listening: Listening | None = None
+        self.listening: Listening  # once the sampler is made
         self._twin = make(task, seeds, threads)
 
     def maker(self, task: Task, seeds: list[int], threads: int) -> Listening:
@@ -84,7 +84,7 @@ def replay(engine: Engine, calls: list[Call]) -> tuple[int, float]:
     """The same calls again. Returns: environment steps, seconds."""
     steps, begin = 0, time.perf_counter()
     for call in calls:
-        if call.kind == "step":
+        if call.actions is not None:
             engine.step(call.actions, call.ids)
             steps += len(call.ids)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -48,10 +48,10 @@ class Row(NamedTuple):
                 "values": {str(round_): value for round_, value in self.values.items()}}
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarise(values: Iterable[float]) -> Summary:
     """Args: values: one a round, at least one."""
-    values = [float(value) for value in values]
-    return Summary(statistics.median(values), min(values), max(values), len(values))
+    numbers = [float(value) for value in values]
+    return Summary(statistics.median(numbers), min(numbers), max(numbers), len(numbers))
 
 
 def ratio(above: Mapping[int, float], below: Mapping[int, float]) -> dict[int, float]:

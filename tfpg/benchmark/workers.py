@@ -37,6 +37,8 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
             start_new_session=True, text=True, encoding="utf-8")
+        assert self._process.stdin is not None and self._process.stdout is not None  # pipes
+        self._requests, self._answers = self._process.stdin, self._process.stdout
         self._send(task)
 
     @property
@@ -49,7 +51,7 @@ class Worker:
         timer.daemon = True  # Ctrl-C can come while it starts: the end of the program must not wait for it
         try:
             timer.start()
-            line = self._process.stdout.readline()
+            line = self._answers.readline()
         finally:
             timer.cancel()
         if not line.endswith("\n"):
@@ -68,10 +70,10 @@ class Worker:
     def close(self) -> None:
         """Ends it."""
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self._requests.close()
         self._process.kill()
         self._process.wait()
-        self._process.stdout.close()
+        self._answers.close()
         self._stderr.close()
 
     def __enter__(self) -> Self:
@@ -82,8 +84,8 @@ class Worker:
 
     def _send(self, message: Answer) -> None:
         with contextlib.suppress(BrokenPipeError):  # it is dead, which `wait` says in words
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
+            self._requests.write(json.dumps(message) + "\n")
+            self._requests.flush()
 
     def _last_words(self) -> str:
         self._stderr.seek(0)
@@ -102,7 +104,8 @@ def serve(make: Callable[[Answer], Handler]) -> int:
         message = json.loads(requests.get())
         try:
             if handler is None:
-                handler, answer = make(message), {"ready": True}
+                handler = make(message)
+                answer: Answer = {"ready": True}
             else:
                 answer = handler(message)
         except Exception as error:  # noqa: BLE001  (whatever it is, the parent says it)

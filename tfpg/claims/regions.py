@@ -86,12 +86,12 @@ def _ppo_against_ppo_m(what: str, task: str, ppo: Datasets, ppo_m: Datasets, bou
         raise UserError(f"runs on {task} were looked at with {' and '.join(map(str, sorted(pairs)))} held-out pairs: largest ratios are "
                         "compared at equal numbers only.")
     shown = [d["iteration"].values[d["pairs"].sel(pool="heldout").values > 0] for d in (*ppo, *ppo_m)]
-    common = functools.reduce(np.intersect1d, shown) if shown else []
+    common = functools.reduce(np.intersect1d, shown) if shown else np.empty(0, int)
     first, second = (np.array([_median_log_ratio(d.sel(iteration=common), 1.0) for d in some]) for some in (ppo, ppo_m))
     first, second = (each[~np.isnan(each)] for each in (first, second))
     fewest = min(len(first), len(second))
     if fewest < 2 or np.isinf([*first, *second]).any():
-        unknown = Estimate(math.nan, math.nan, math.nan, math.nan, fewest)
+        unknown = Estimate(*map(np.asarray, (math.nan, math.nan, math.nan, math.nan, fewest)))
         return judge(what, task, ("ppo", "ppo_m"), unknown, bound, agents=fewest)
     spread = float(np.sqrt(np.var(first, ddof=1) + np.var(second, ddof=1)))
     return judge(what, task, ("ppo", "ppo_m"), difference(first, second), bound, agents=fewest, spread=spread)

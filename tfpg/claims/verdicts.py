@@ -69,23 +69,23 @@ def judge(what: str, task: str, presets: Sequence[str], found: Estimate, bound: 
     return Statement(what, task, tuple(presets), value, low, high, agents, bound, verdict, needed, note)
 
 
-def of_scores(what: str, task: str, preset: str, values: np.ndarray, bound: Bound, note: str = "") -> Statement:
+def of_scores(what: str, task: str, preset: str, values: Sequence[float] | np.ndarray, bound: Bound, note: str = "") -> Statement:
     """The mean over agents. Args: values: [agents]; NaN, an agent that was not looked at, is left out; an infinite one is never left
     out: it makes the mean infinite, and nothing is decided.
 
     Interval: Student's t below 20 agents; from there on what holds both it and the bootstrap's, for that alone lets 4 % of false
     claims about 30 agents hold (normal scores, 2000 studies)."""
-    values = np.asarray(values, np.float64)
-    values = values[~np.isnan(values)]
-    if np.isinf(values).any():
-        endless = Estimate(float(np.sum(values)), math.nan, math.nan, math.nan, len(values))
-        return judge(what, task, (preset,), endless, bound, agents=len(values), note=note)
-    found = of_agents(values)
-    if len(values) >= MANY_AGENTS:
-        plain = student(found.mean, found.stderr, np.asarray(len(values) - 1), found.count)
+    scores = np.asarray(values, np.float64)
+    scores = scores[~np.isnan(scores)]
+    if np.isinf(scores).any():
+        endless = Estimate(*map(np.asarray, (np.sum(scores), math.nan, math.nan, math.nan, len(scores))))
+        return judge(what, task, (preset,), endless, bound, agents=len(scores), note=note)
+    found = of_agents(scores)
+    if len(scores) >= MANY_AGENTS:
+        plain = student(found.mean, found.stderr, np.asarray(len(scores) - 1), found.count)
         found = found._replace(low=np.minimum(found.low, plain.low), high=np.maximum(found.high, plain.high))
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return judge(what, task, (preset,), found, bound, agents=len(values), spread=spread, note=note)
+    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan
+    return judge(what, task, (preset,), found, bound, agents=len(scores), spread=spread, note=note)
 
 
 def together(claim: str, task: str, statements: Sequence[Statement]) -> Verdict:

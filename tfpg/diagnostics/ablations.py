@@ -8,7 +8,7 @@ means is biased upward, the more so the fewer agents there are; it is so on both
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,17 +102,17 @@ def _design(agents: Sequence[Agent], free: Sequence[str]) -> tuple[dict[str, tup
     return toggles, linked, tuned[0] if tuned else None
 
 
-def _tuned(agents: Sequence[Agent], toggles: Sequence[str], tuned: str | None) -> dict[frozenset[str], tuple[list[Agent], Any]]:
+def _tuned(agents: Sequence[Agent], toggles: Iterable[str], tuned: str | None) -> dict[frozenset[str], tuple[list[Agent], Any]]:
     """The agents of each cell at its best step size, and that step size."""
     cells: dict[frozenset[str], dict[Any, list[Agent]]] = {}
     for agent in agents:
         on = frozenset(name for name in toggles if agent.settings[name] != _OFF[name])
-        cells.setdefault(on, {}).setdefault(agent.settings.get(tuned), []).append(agent)
+        cells.setdefault(on, {}).setdefault(None if tuned is None else agent.settings.get(tuned), []).append(agent)
     found = {}
     for on, by_value in cells.items():
         means = {value: float(np.mean(known)) for value, some in by_value.items()
                  if (known := [agent.final for agent in some if np.isfinite(agent.final)])}
-        best = max(means, key=means.get) if means else next(iter(by_value))
+        best = max(means, key=means.__getitem__) if means else next(iter(by_value))
         found[on] = (by_value[best], best)
     return found
 

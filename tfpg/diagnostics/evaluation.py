@@ -27,7 +27,7 @@ LIMIT = 1000  # steps, for tasks that have no time limit: those of MuJoCo's task
 class Summary(NamedTuple):
     """Statistics of M returns. Intervals are of the mean, 95 %."""
 
-    count: int  # M
+    count: int  # type: ignore[assignment]  # a field; M
     mean: float
     stderr: float  # s / √M
     low: float  # BCa bootstrap
@@ -86,7 +86,8 @@ def evaluate(
     facts = {"seed": seed, "num_envs": num_envs, "max_steps": max_steps or probe.task.time_limit, "seconds": seconds}
     dataset = _dataset(played, summaries).assign_attrs({**probe.provenance(theta), **facts})
     steps = sum(int(results.lengths.sum()) for results in played)
-    return Evaluation(*summaries, dataset=dataset, steps=steps, seconds=seconds)
+    greedy, stochastic = summaries
+    return Evaluation(greedy, stochastic, dataset, steps, seconds)
 
 
 def summarise(returns: np.ndarray, lengths: np.ndarray) -> Summary:

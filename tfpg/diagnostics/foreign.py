@@ -42,7 +42,7 @@ import tensorflow as tf
 from tfpg import storage, sums
 from tfpg.checkpoint import digest
 from tfpg.diagnostics import foreign_imports, foreign_models, probe
-from tfpg.diagnostics.probe import Probe, Subject
+from tfpg.diagnostics.probe import Subject
 from tfpg.envs.make import Task, describe
 from tfpg.errors import UserError
 from tfpg.models import policy
@@ -179,7 +179,7 @@ def load(path: str | os.PathLike, *, env: str | None, env_args: Sequence[tuple[s
                         digest({**{f"frozen/{i}": array for i, array in enumerate(model.frozen)}, **seen}).hex())
 
 
-def direction(path: str | os.PathLike, probed: ForeignProbe | Probe, theta: Tensor | None = None) -> np.ndarray:
+def direction(path: str | os.PathLike, probed: Subject, theta: Tensor | None = None) -> np.ndarray:
     """A step [P] from outside, float32: that to a second policy, or one that a file holds.
 
         step = θ(second policy) − θ            or            step = array of the file
@@ -195,16 +195,16 @@ def direction(path: str | os.PathLike, probed: ForeignProbe | Probe, theta: Tens
     if path.suffix in (".npy", ".npz"):
         return _stored_step(path, len(origin))
     if isinstance(probed, ForeignProbe):
-        second = load(path, **probed.options)
-        if second.imported is not None and probed.imported is not None:
-            return foreign_imports.under_normaliser(second.imported, probed.imported) - origin
-        _check_same_make(second, second.parameters, probed, probed.parameters)
-        return second.theta - origin
-    second = probe.load(path)
-    if second.metadata["normaliser_sha256"] != probed.metadata["normaliser_sha256"]:
-        raise UserError(f"{second.path} was made under another normaliser than {probed.path}: use --to, which expresses "
+        other = load(path, **probed.options)
+        if other.imported is not None and probed.imported is not None:
+            return foreign_imports.under_normaliser(other.imported, probed.imported) - origin
+        _check_same_make(other, other.parameters, probed, probed.parameters)
+        return other.theta - origin
+    first, second = probe.of_a_run(probed), probe.load(path)
+    if second.metadata["normaliser_sha256"] != first.metadata["normaliser_sha256"]:
+        raise UserError(f"{second.path} was made under another normaliser than {first.path}: use --to, which expresses "
                         "it under the first one's.")
-    _check_same_make(second, second.model.parameters_at, probed, probed.model.parameters_at)
+    _check_same_make(second, second.model.parameters_at, first, first.model.parameters_at)
     return second.theta - origin
 
 
@@ -287,7 +287,8 @@ def _felt(function: Callable, weights: list[np.ndarray], obs: Tensor) -> list[in
     """Which weights the parameters depend on: those whose change changes some of them.
 
     Tried at random weights, for behind a layer that starts at zero no change is felt."""
-    draw, felt = np.random.default_rng(1), set()
+    draw = np.random.default_rng(1)
+    felt: set[int] = set()
     for _ in range(3):
         base = [0.3 * draw.normal(size=weight.shape).astype(np.float32) for weight in weights]
         still = [part.numpy() for part in function(base, obs)]

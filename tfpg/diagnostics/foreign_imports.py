@@ -111,7 +111,7 @@ def under_normaliser(second: Contents, first: Contents) -> np.ndarray:
             raise UserError(f"{second.path} has {name} {second.metadata[name]}, {first.path} {first.metadata[name]}: there is no step "
                             "between them.")
     theirs, ours = second.statistics, first.statistics
-    if all(np.array_equal(a, b) for a, b in zip(theirs[:3], ours[:3], strict=True)):
+    if all(np.array_equal(getattr(theirs, name), getattr(ours, name)) for name in ("mean", "var", "epsilon")):
         return second.theta
     std, their_std = np.sqrt(ours.var + ours.epsilon), np.sqrt(theirs.var + theirs.epsilon)
     return mlp.reexpressed(second.theta, (ours.mean - theirs.mean) / their_std, std / their_std, first.layout.shapes[0])

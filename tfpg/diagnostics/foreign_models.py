@@ -232,9 +232,9 @@ def labelled(outputs: Any) -> dict[str | int, Tensor]:
         outputs = outputs._asdict()
     if not isinstance(outputs, Mapping):
         return dict(enumerate(outputs if isinstance(outputs, list | tuple) else [outputs]))
-    numbers = {name: re.fullmatch(r"output_(\d+)", name) for name in outputs}
-    if all(numbers.values()):
-        return {int(numbers[name][1]): outputs[name] for name in sorted(outputs, key=lambda name: int(numbers[name][1]))}
+    numbers = {name: int(match[1]) for name in outputs if (match := re.fullmatch(r"output_(\d+)", name))}
+    if len(numbers) == len(outputs):
+        return {numbers[name]: outputs[name] for name in sorted(outputs, key=numbers.__getitem__)}
     return dict(outputs)
 
 

@@ -79,7 +79,8 @@ def scores(agents: Sequence[Agent]) -> xr.Dataset:
         raise UserError("no agent is finished, so there are no scores.")
     own = {"final_return": [np.array([agent.final for agent in some]) for some in groups.values()],
            "best_return": [np.array([agent.best for agent in some]) for some in groups.values()]}
-    shape, variables = (len(groups),), {}
+    shape = (len(groups),)
+    variables: dict[str, Any] = {}
     for name, values, summary in (("final_return", own["final_return"], over.of_agents), ("iqm_return", own["final_return"], over.iqm),
                                   ("best_return", own["best_return"], over.of_agents)):
         found = [summary(each) for each in values]

@@ -56,7 +56,7 @@ class Parts:
         if arrays.keys() != shapes.keys() or not all(_fits(arrays[name].shape, shapes[name]) for name in shapes):
             raise ValueError(f"computed {({name: array.shape for name, array in arrays.items()})}, not {dict(shapes)}")
         if path is not None:
-            storage.make_directory(self.directory)
+            storage.make_directory(path.parent)
             storage.write_npz(path, **arrays)
         return arrays
 

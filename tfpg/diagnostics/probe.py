@@ -28,9 +28,14 @@ from tfpg.types import Batch, Normaliser, Slots, Tensor, Trajectory
 class Subject(Protocol):
     """What instruments need that ask for a policy alone: Probe, and policies that other code wrote (foreign)."""
 
-    path: Path
-    task: Task
-    theta: Tensor  # [P] float32
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def theta(self) -> Tensor: ...  # [P] float32
 
     @property
     def layout(self) -> Layout: ...
@@ -144,6 +149,15 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Probe:
             model=contents.model)
     except KeyError as error:
         raise UserError(f"{contents.path} is of another version of tfpg: its record has no {error.args[0]}.") from None
+
+
+def of_a_run(subject: Subject) -> Probe:
+    """The subject of what needs a run's batch or the state of its optimiser.
+
+    Errors: TypeError for a policy that other code wrote, which launchers refuse before they ask for such a thing."""
+    if not isinstance(subject, Probe):
+        raise TypeError(f"{subject.path} carries no batch and no optimiser's state.")
+    return subject
 
 
 def provenance(probe: Probe, theta: Tensor | None = None) -> dict[str, Any]:

@@ -181,10 +181,10 @@ class _Player:
         self._subject, self._job = subject, job
         self._thetas = job.thetas[points.start:points.stop]
         if job.noise == "common":
-            table = seeds.environments(job.seed, "evaluation_environments", NUM_ENVS)
-            self._noise = [int(word) for word in seeds.words(job.seed, "evaluation_noise")]
+            table: Sequence[Any] = seeds.environments(job.seed, "evaluation_environments", NUM_ENVS)
+            self._noise: list[Any] = [int(word) for word in seeds.words(job.seed, "evaluation_noise")]
         else:
-            names = [job.numbers[i] for i in points]
+            names = _names(job, points)
             table = [seeds.environments(job.seed, "landscape_environments", NUM_ENVS, *name) for name in names]
             self._noise = [[int(word) for word in seeds.words(job.seed, "landscape_noise", *name)] for name in names]
         self._sampler = EpisodeSampler(subject.task, table, points=len(points), threads=threads, patience=subject.patience)
@@ -213,12 +213,19 @@ def _units(count: int, episodes: int) -> Iterator[tuple[range, list[range]]]:
                [range(start, min(start + run, episodes)) for start in range(0, episodes, run)])
 
 
+def _names(job: Job, points: range) -> list[tuple[int, ...]]:
+    """Of the points' own streams, where numbers are independent."""
+    if job.numbers is None:
+        raise ValueError(f"points of {job.noise} noise have no names")
+    return [job.numbers[i] for i in points]
+
+
 def _identity(subject: Subject, job: Job, points: range, episodes: range) -> str:
     """A name that says all a unit's bits depend on."""
     facts: dict[str, Any] = {
         **{name: value for name, value in subject.provenance().items() if name not in ("policy",)},
         "thetas": digest(job.thetas[points.start:points.stop]), "noise": job.noise, "seed": job.seed,
-        "numbers": None if job.noise == "common" else [list(job.numbers[i]) for i in points],
+        "numbers": None if job.noise == "common" else [list(name) for name in _names(job, points)],
         "max_steps": job.max_steps, "limit": LIMIT, "episodes": [episodes.start, episodes.stop], "num_envs": NUM_ENVS,
         "chunk": CHUNK, "sampler": SAMPLER,
     }

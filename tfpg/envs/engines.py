@@ -36,9 +36,16 @@ class Fault(Exception):
 class Engine(Protocol):
     """N environments. Ids are ascending int32 [n]; rows of every answer are in their order."""
 
-    num_envs: int
-    beats: int  # counts entries into and returns from the environments: odd while inside, so silence can be timed
-    current: int | None  # the environment stepped at the moment, if the engine can tell
+    @property
+    def num_envs(self) -> int: ...
+
+    @property
+    def beats(self) -> int:
+        """Counts entries into and returns from the environments: odd while inside, so silence can be timed."""
+
+    @property
+    def current(self) -> int | None:
+        """The environment stepped at the moment, if the engine can tell."""
 
     def skip_to(self, starts: np.ndarray) -> None:
         """Makes the next reset of environment i its start number starts_i, counted from 0. starts: int64 [N]."""
@@ -62,8 +69,9 @@ class EnvPoolEngine:
     def __init__(self, task: Any, seeds: Sequence[int], threads: int):
         self.num_envs = len(seeds)
         self.beats = 0
-        self.current = None
+        self.current: int | None = None
         self._task, self._seeds, self._threads = task, [int(seed) for seed in seeds], threads
+        self._pool: Any  # EnvPool's, of a class that it makes when it is asked for a task; None once closed
         self._open()
 
     def skip_to(self, starts: np.ndarray) -> None:
@@ -135,7 +143,7 @@ class GymnasiumEngine:
 
         self.num_envs = len(seeds)
         self.beats = 0
-        self.current = None
+        self.current: int | None = None
         self._task, self._seeds = task, [int(seed) for seed in seeds]
         with quiet():
             self._envs = [gym.make(task.id, disable_env_checker=True, **dict(task.env_args)) for _ in seeds]
@@ -177,7 +185,7 @@ class GymnasiumEngine:
             env.close()
         self._envs = []
 
-    def _enter(self, i: int, call: Callable[[Any], Any]) -> Any:
+    def _enter(self, i: int, call: Callable[..., Any]) -> Any:
         self.current = i
         self.beats += 1
         try:

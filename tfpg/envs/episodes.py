@@ -54,9 +54,9 @@ class EpisodeSampler:
         self.task, self.points, self.num_envs = task, points, table.shape[1]
         self.traces = 0
         self._guard, self._threads, self._make = Guard(task.id, patience), threads, maker or make
-        self._world: World | None = World(task, self._make(task, table.ravel().tolist(), threads))
+        self._world = World(task, self._make(task, table.ravel().tolist(), threads))
         self._compiled: dict[Any, Callable] = {}
-        self._play: _Play | None = None
+        self._play: _Play  # of the call under way
 
     def run(self, act: Callable, episodes: int, noise_seed: Any, *arguments: Any, first_episode: int = 0,
             max_steps: int | None = None, noise_kind: str | None = "normal") -> EpisodeResults:
@@ -103,7 +103,8 @@ class EpisodeSampler:
         """Frees the environments, unless one hangs: waiting for it would hang as well."""
         if self._world is not None and not self._guard.hangs:
             self._world.engine.close()
-        self._world, self._compiled = None, {}
+        self._world = None  # type: ignore[assignment]  # nothing but `close` may be called afterwards
+        self._compiled = {}
 
     def _played(self, act: Callable, episodes: range, noise_seed: Any, arguments: tuple, max_steps: int | None,
                 noise_kind: str | None, record: bool) -> _Play:
@@ -122,7 +123,7 @@ class EpisodeSampler:
 
         self._play = play
         self._guard.run(self._world.engine, work)
-        self._play = None
+        del self._play
         return play
 
     def _points(self, arguments: tuple) -> int:
@@ -228,6 +229,7 @@ class _Play:
 
     def trajectories(self) -> list[Trajectory]:
         """What was recorded, a Trajectory [B, 1, …] a point."""
+        assert self._recorder is not None  # only what is recorded is asked for
         return self._recorder.trajectories(len(self.returns), self._world.task)
 
     def _finish(self, slots: np.ndarray, cut: np.ndarray) -> None:

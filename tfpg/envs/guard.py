@@ -46,7 +46,7 @@ class Guard:
     def __init__(self, name: str, patience: float):
         self.hangs = False  # a thread is lost inside an environment: closing would wait for it
         self._name, self._patience = name, patience
-        self._job: _Job | None = None
+        self._job: _Job  # the work under way
 
     def run(self, engine: Engine, work: Callable[[], Any]) -> Any:
         """`work()` in a thread of its own, which costs a fraction of a millisecond a rollout.

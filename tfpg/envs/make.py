@@ -123,6 +123,7 @@ def _from_gymnasium(env_id: str, env_args: tuple) -> Task:
     except Exception as error:
         raise UserError(f"{env_id} could not be made: {_first_line(error)}") from error
     try:
+        assert env.spec is not None  # what gym.make makes has one
         return _task(env_id, env_args, env.observation_space, env.action_space, env.spec.max_episode_steps, "gymnasium")
     finally:
         env.close()

@@ -59,7 +59,8 @@ def record(task: Task, count: int, seed: int) -> Stretches | None:
         for _ in range(_PATIENCE * count):
             if len(rows) == count:
                 break
-            begin, warm, controls, over = state(), data.qacc_warmstart.copy(), [], False
+            begin, warm, over = state(), data.qacc_warmstart.copy(), False
+            controls: list[np.ndarray] = []
             while len(controls) < STRETCH and not over:
                 action = draw.normal(size=model.nu).astype(np.float32)
                 _, _, terminated, truncated, _ = env.step(action)

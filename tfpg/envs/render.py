@@ -53,7 +53,8 @@ def record(env_id: str, env_args: dict[str, Any], act: Callable[[np.ndarray], An
     try:
         env = gym.make(env_id, disable_env_checker=True, **env_args)
         try:
-            observations, actions, ended = [env.reset(seed=seed)[0]], [], False
+            observations, ended = [env.reset(seed=seed)[0]], False
+            actions: list[np.ndarray] = []
             while not ended and len(actions) < limit:
                 actions.append(np.asarray(act(np.asarray(observations[-1], np.float32))))
                 obs, _, terminated, truncated, _ = env.step(_native(actions[-1]))
@@ -137,7 +138,7 @@ def _write(path: Path, rate: float, first: np.ndarray, env: Any, recording: Reco
     try:
         import imageio
 
-        options = {} if path.suffix == ".gif" else {"macro_block_size": MACRO_BLOCK}
+        options: dict[str, Any] = {} if path.suffix == ".gif" else {"macro_block_size": MACRO_BLOCK}
         writer = imageio.get_writer(path, fps=rate, **options)
     except (ImportError, ValueError) as error:
         raise RunError(f"this video cannot be written ({_line(error)}): pip install imageio imageio-ffmpeg.") from error

@@ -40,11 +40,11 @@ class Sampler:
         self._guard = Guard(task.id, patience)
         # The compiled loops know the sampler alone: another pool behind it does not compile them anew, and closing
         # empties it, since TensorFlow keeps what a compiled loop refers to (a pool each, 25 MB).
-        self._world: World | None = World(task, (maker or make)(task, seeds, threads))
+        self._world = World(task, (maker or make)(task, seeds, threads))
         self._everywhere = np.arange(self.num_envs, dtype=np.int32)
         self._memory = _actions(task, self.num_envs, _FIRST_CAPACITY)  # [N, capacity, …] of the current episodes
         self._compiled: dict[Callable, Callable] = {}
-        self._batch: _Batch | None = None
+        self._batch: _Batch  # of the call under way
 
     def collect(self, act: Callable, num_steps: int, noise: Any, *arguments: Any) -> tuple[Trajectory, Episodes]:
         """T steps of every environment, from where each stands.
@@ -64,7 +64,7 @@ class Sampler:
             self._loop(act)(tf.constant(self._world.obs, tf.float32), noise, arguments)
 
         self._guard.run(self._world.engine, work)
-        self._batch = None
+        del self._batch
         return batch.trajectory, batch.episodes()
 
     def reset_all(self) -> None:
@@ -94,7 +94,8 @@ class Sampler:
         """Frees the environments, unless one hangs: waiting for it would hang as well."""
         if self._world is not None and not self._guard.hangs:
             self._world.engine.close()
-        self._world, self._compiled = None, {}
+        self._world = None  # type: ignore[assignment]  # nothing but `close` may be called afterwards
+        self._compiled = {}
 
     def _loop(self, act: Callable) -> Callable:
         """The compiled rollout of one `act`."""

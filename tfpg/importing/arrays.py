@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -71,13 +71,14 @@ def _dtype(value: Any) -> np.dtype:
     """Numbers and truth values only."""
     if not isinstance(value, Made) or value.kind != Global("numpy", "dtype"):
         raise Damaged("an array without a type")
-    name, order = value.arguments[0], value.state[1] if value.state else "="
+    name = value.arguments[0]
+    order: Any = value.state[1] if value.state else "="
     if not isinstance(name, str) or name[:1] not in "fiub" or order not in "<>|=":
         raise Damaged(f"an array of type {name!r:.40}")
     return np.dtype(name).newbyteorder(order)
 
 
-def _array(data: Any, dtype: np.dtype, shape: Any, order: str) -> np.ndarray:
+def _array(data: Any, dtype: np.dtype, shape: Any, order: Literal["C", "F"]) -> np.ndarray:
     sizes = tuple(shape)
     if not isinstance(data, bytes | bytearray) or not all(isinstance(n, int) and n >= 0 for n in sizes):
         raise Damaged("an array without bytes")

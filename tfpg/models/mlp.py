@@ -115,7 +115,7 @@ def apply(weights: Sequence, obs, activation: str) -> Tensor:
     return x
 
 
-def reexpressed(theta, shift, factor, kernel: tuple[int, int]) -> np.ndarray:
+def reexpressed(theta, shift, factor, kernel: Sequence[int]) -> np.ndarray:
     """The θ whose perceptron does with x what that of the given one does with factor·x + shift, float32 [P].
 
         W = diag(factor) W',   b = b' + shiftᵀW'

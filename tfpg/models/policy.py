@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfpg.config import CodeLevel, Network
 from tfpg.models import mlp
 from tfpg.numerics import flat
 from tfpg.types import Tensor
 
-tfd = tfp.distributions
 HEAD_GAIN = 0.01  # orthogonal initialisation: the first policy acts alike in all states (Engstrom 2020, §3)
 
 
@@ -44,7 +43,8 @@ class Policy:
 
     def __init__(self, model: mlp.FlatModel, layers: Sequence[str], family: Gaussian | Categorical, activation: str):
         """Args: model: (θ, obs) → parameters first, perhaps more. layers: the perceptron's, hidden ones first."""
-        self._model, self._family, self._activation = model, family, activation
+        self._model, self._activation = model, activation
+        self._family: Any = family  # takes the parameters that it made, which the union of both does not say
         self._perceptron = model.positions(*layers)
         self._log_std = model.positions(*family.extra_layers)
         self.layout = model.layout

@@ -48,9 +48,9 @@ def _panel(axes: Axes, dataset: xr.Dataset) -> None:
         steps = np.concatenate([level[:1], level, level[-1:]])
         axes.step(steps, np.concatenate([[1.0], share, [0.0]]), where="pre", color=colour, linestyle=line, linewidth=1.8, label=side)
         axes.fill_between(level, low, high, step="pre", color=colour, alpha=0.12, linewidth=0)
-    effect, low, high = (float(dataset[f"effect{end}"]) for end in ("", "_low", "_high"))
+    effect, *ends = (float(dataset[f"effect{end}"]) for end in ("", "_low", "_high"))
     name = str(dataset["toggle"].values).removeprefix("code_level.").replace("_", " ")
-    axes.set_title(f"{name}\n{sheets.signed(effect)}{sheets.interval(low, high)}", fontsize=sheets.MEDIUM)
+    axes.set_title(f"{name}\n{sheets.signed(effect)}{sheets.interval(*ends)}", fontsize=sheets.MEDIUM)
     sheets.tidy(axes)
 
 

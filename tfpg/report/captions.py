@@ -174,8 +174,8 @@ def _finite(dataset: xr.Dataset, name: str) -> np.ndarray:
     """Every finite number of a variable whose point is computed."""
     if name not in dataset:
         return np.zeros(0)
-    found = dataset[name] if "done" not in dataset else dataset[name].where(dataset["done"] != 0)
-    found = np.asarray(found, np.float64).ravel()
+    done = dataset[name] if "done" not in dataset else dataset[name].where(dataset["done"] != 0)
+    found = np.asarray(done, np.float64).ravel()
     return found[np.isfinite(found)]
 
 

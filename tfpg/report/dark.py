@@ -32,8 +32,8 @@ def darken(figure: Figure) -> Figure:
         match artist:
             case Text() if not artist.get_path_effects():  # what has a halo stands on a picture and can be read anywhere
                 artist.set_color(swapped(artist.get_color()))
-                if artist.get_bbox_patch() is not None:
-                    _patch(artist.get_bbox_patch())
+                if (box := artist.get_bbox_patch()) is not None:
+                    _patch(box)
             case Line2D():
                 artist.set_color(swapped(artist.get_color()))
                 for name in ("markeredgecolor", "markerfacecolor"):
@@ -84,7 +84,7 @@ def _axes(axes: Axes) -> None:
         said = axis.get_tick_params()
         changed = {name: swapped(said.get(name, default)) for name, default in (
             ("color", "black"), ("labelcolor", "black"), ("grid_color", "0.9"))}
-        axes.tick_params(axis=which, which="both", **changed)
+        axis.set_tick_params(which="both", **changed)
         if hasattr(axis, "pane"):
             _patch(axis.pane)
             axis._axinfo["grid"]["color"] = swapped(axis._axinfo["grid"]["color"])  # no public way in three dimensions

@@ -48,8 +48,11 @@ def updates(dataset: xr.Dataset) -> list[xr.Dataset]:
 
 def array(dataset: xr.Dataset, name: str, *dims: str) -> np.ndarray | None:
     """A variable with its dimensions in that order, as float64; None where the Dataset has none of that name."""
-    if name not in dataset:
-        return None
+    return present(dataset, name, *dims) if name in dataset else None
+
+
+def present(dataset: xr.Dataset, name: str, *dims: str) -> np.ndarray:
+    """The same of a variable that is there. Errors: KeyError where it is not."""
     return np.asarray(dataset[name].transpose(*dims).values, np.float64)
 
 
@@ -67,8 +70,16 @@ def bounds(dataset: xr.Dataset, name: str, *dims: str) -> tuple[np.ndarray | Non
         return low, high
     if stderr is None or name not in dataset:
         return None, None
-    value = array(dataset, name, *dims)
+    value = present(dataset, name, *dims)
     return value - 1.96 * stderr, value + 1.96 * stderr
+
+
+def ends(dataset: xr.Dataset, name: str, *dims: str) -> tuple[np.ndarray, np.ndarray]:
+    """The same of an estimate that has them. Errors: KeyError where it has not."""
+    low, high = bounds(dataset, name, *dims)
+    if low is None or high is None:
+        raise KeyError(f"{name}_low")
+    return low, high
 
 
 def of_return(dataset: xr.Dataset) -> Field:
@@ -141,17 +152,19 @@ def _field(dataset: xr.Dataset, variable: str, *, difference: str, name: str, su
     size = f"{dataset.sizes['x']}×{dataset.sizes['y']}"
     if min(dataset.sizes["x"], dataset.sizes["y"]) < 2:
         raise UserError(f"a surface needs at least two points on each axis, and this one has {size}.")
-    values = array(dataset, variable, "y", "x")
+    values = present(dataset, variable, "y", "x")
     done = array(dataset, "done", "y", "x")
     known = np.isfinite(values) if done is None else np.isfinite(values) & (done != 0)
-    blanked = [None if found is None else np.where(known, found, np.nan)
-               for found in (values, *bounds(dataset, variable, "y", "x"), *bounds(dataset, difference, "y", "x"))]
-    alike = None if blanked[3] is None else (blanked[3] <= 0) & (blanked[4] >= 0)
-    if alike is not None:
+    low, high, difference_low, difference_high = (
+        None if found is None else np.where(known, found, np.nan)
+        for found in (*bounds(dataset, variable, "y", "x"), *bounds(dataset, difference, "y", "x")))
+    alike = None
+    if difference_low is not None and difference_high is not None:
+        alike = (difference_low <= 0) & (difference_high >= 0)
         alike[np.ix_(np.isclose(dataset["y"], 0), np.isclose(dataset["x"], 0))] = False  # the origin is itself
     xs, ys = (np.asarray(dataset[axis], np.float64) for axis in ("x", "y"))
     step = r"$\theta_{k+1}$" if kind(dataset) == "stored" else r"$\theta_k$ + step"
-    return Field(xs, ys, *blanked[:3], alike, name, surrogate, step, refused(dataset), *_labels(dataset))
+    return Field(xs, ys, np.where(known, values, np.nan), low, high, alike, name, surrogate, step, refused(dataset), *_labels(dataset))
 
 
 def _labels(dataset: xr.Dataset) -> tuple[str, str, str, str]:

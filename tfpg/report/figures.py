@@ -32,8 +32,8 @@ _OTHERS = ("#000000", "#7F7F7F", "#8C564B", "#5D3A9B")
 _LINES = ("-", (0, (6, 2)), (0, (6, 2, 1, 2)), (0, (3, 1)))  # runs of one colour; dotted lines are bounds
 # Long runs are shown as a running mean, this wide, over the iterations themselves in a faint line.
 _WINDOW, _LONG = 10, 50
-_STYLE = {"linewidth": 1.7, "solid_capstyle": "round"}
-_BOUND = {"linestyle": (0, (1, 2)), "linewidth": 1.6, "zorder": 1.5}
+_STYLE: dict[str, Any] = {"linewidth": 1.7, "solid_capstyle": "round"}
+_BOUND: dict[str, Any] = {"linestyle": (0, (1, 2)), "linewidth": 1.6, "zorder": 1.5}
 # The ratio's bound where no run clips: the published figures draw it for every algorithm.
 _USUAL_RATIO_BOUND = 1.2
 
@@ -157,7 +157,7 @@ def _curves(axes: Axes, runs: Sequence[Run], key: str, *, weight: str | None = N
         steps, values = _series(rows, key)
         finite = np.isfinite(values)
         steps, values = steps[finite], values[finite]
-        style = {"color": look.colour, "linestyle": look.line, "label": label if label not in named else "_"}
+        style: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "label": label if label not in named else "_"}
         named.add(label)
         if len(values) < _LONG:
             axes.plot(steps, values, marker="o" if len(values) < 4 else None, **style, **_STYLE)
@@ -177,7 +177,8 @@ def _series(rows: Sequence[Mapping[str, Any]], key: str, *, where: str | None = 
 
 def _looks(runs: Sequence[Run]) -> dict[str, _Look]:
     """Colour and line of each label: by preset, and by order where labels share a preset or have none."""
-    others, looks, seen = itertools.cycle(_OTHERS), {}, {}
+    others, looks = itertools.cycle(_OTHERS), {}
+    seen: dict[str, int] = {}
     for label in dict.fromkeys(label for label, _ in runs):
         words = label.lower().replace("-", "_").replace(",", " ").split()
         colour = PALETTE.get(words[0] if words else "") or next(others)

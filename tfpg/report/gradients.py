@@ -112,7 +112,7 @@ def _panel(axes: Axes, dataset: xr.Dataset, kind: str) -> list[float]:
 def _curve(axes: Axes, dataset: xr.Dataset, name: str, colour: str, line: Any, label: str, *, width: float,
            marker: str = "o") -> list[float]:
     """An estimate against the sizes at which it is known, with its band. Returns: the band's ends."""
-    values, (low, high) = fields.array(dataset, name, "size"), fields.bounds(dataset, name, "size")
+    values, (low, high) = fields.present(dataset, name, "size"), fields.ends(dataset, name, "size")
     known = np.isfinite(values)
     if not known.any():
         return []
@@ -154,7 +154,8 @@ def _sizes(axes: Axes, sizes: np.ndarray) -> None:
 
 def _best_scale(dataset: xr.Dataset) -> tuple[float, float, float]:
     """B with its ends from the largest pools."""
-    return tuple(float(dataset[f"noise_scale{end}"].values[-1]) for end in ("", "_low", "_high"))
+    scale, low, high = (float(dataset[f"noise_scale{end}"].values[-1]) for end in ("", "_low", "_high"))
+    return scale, low, high
 
 
 def _scale_words(scale: float, low: float, high: float) -> str:

@@ -131,14 +131,14 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
     gaps = fields.array(dataset, "ordering_by_gap", "size", "gap") if dataset.sizes.get("gap") else None
     left = strip.add_subplot(1, 2 if gaps is not None else 1, 1)
     size = np.asarray(dataset["size"], np.float64)
-    value = fields.array(dataset, "ordering", "size")
+    value = fields.present(dataset, "ordering", "size")
     low, high = fields.bounds(dataset, "ordering", "size")
-    errors = None if low is None else np.maximum([value - low, high - value], 0)
+    errors = None if low is None or high is None else np.maximum([value - low, high - value], 0)
     left.errorbar(size, value, errors, color="black", marker="o", markersize=5, capsize=3, linewidth=1.7,
                   label="of the points whose order the reference knows")
     if (every := fields.array(dataset, "agreement", "size")) is not None:
         low, high = fields.bounds(dataset, "agreement", "size")
-        errors = None if low is None else np.maximum([every - low, high - every], 0)
+        errors = None if low is None or high is None else np.maximum([every - low, high - every], 0)
         left.errorbar(size, every, errors, color="0.45", marker="s", markersize=4, capsize=3, linewidth=1.4, linestyle="--",
                       label="of all points, as the reference orders them")
     left.set_xscale("log")
@@ -154,7 +154,7 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
         lines = [drawn[1].plot(dataset["gap"], row, color=shade, marker="o", markersize=4, linewidth=1.7)[0]
                  for shade, row in zip(shades, gaps, strict=True)]
         low, high = fields.bounds(dataset, "ordering_by_gap", "size", "gap")
-        if low is not None:
+        if low is not None and high is not None:
             for shade, *ends in zip(shades, low, high, strict=True):
                 drawn[1].vlines(dataset["gap"], *ends, color=shade, linewidth=1.0, alpha=0.8)
         drawn[1].legend(lines, [f"{each:,.0f} pairs" for each in size], fontsize=sheets.SMALL, frameon=False,

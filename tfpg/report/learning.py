@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -99,7 +99,8 @@ def _colours(dataset: xr.Dataset) -> dict[str, str]:
     return {name: PALETTE.get(name) or next(others) for name in dict.fromkeys(dataset["preset"].values.tolist())}
 
 
-_MARKS = {  # of a score: marker, its place beside the algorithm's, and how it is drawn
+# Of a score: marker, its place beside the algorithm's, and how it is drawn.
+_MARKS: dict[str, tuple[str, float, dict[str, Any]]] = {
     "an agent": ("|", 0.0, {"markersize": 9, "alpha": 0.55}),
     "final, mean": ("o", -0.12, {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.6}),
     "final, interquartile mean": ("D", 0.1, {"markersize": 5.5, "markeredgecolor": "white", "markeredgewidth": 0.6}),

@@ -48,7 +48,7 @@ def epoch_curves(iteration: Iteration) -> dict[str, list[float]]:
 
 def trust_region(region: TrustRegion, pool: str) -> dict[str, float]:
     """A trust region by tag: trust_region/<pool>/mean_kl, …, kl_quantile_50, … Args: pool: train or heldout."""
-    found = {}
+    found: dict[str, float] = {}
     for name, value in zip(TrustRegion._fields, region, strict=True):
         if name.endswith("_quantiles"):
             names = [f"{name.removesuffix('s')}_{100 * level:02.0f}" for level in QUANTILES]
@@ -128,7 +128,7 @@ def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
     if "delta" in iteration.update.schedule:
         found["trust_region/bounds/mean_kl"] = float(iteration.update.schedule["delta"])
     match config.algorithm:
-        case Ppo(clip_epsilon=float(epsilon) | int(epsilon)):
+        case Ppo(clip_epsilon=float() | int() as epsilon):
             found["trust_region/bounds/max_ratio"] = 1 + float(epsilon)
             found["trust_region/bounds/min_ratio"] = 1 - float(epsilon)
     return found
@@ -140,6 +140,7 @@ def _algorithm(update: Update) -> dict[str, float]:
                  "fisher_kl", "rejected_kl", "curvature_ok")
         return {f"trpo/{name}": float(getattr(update.policy, name)) for name in names}
     # As arrays first: each index into a tensor is an operation of TensorFlow's.
+    assert update.epochs is not None  # PPO's
     curves = {name: np.asarray(curve) for name, curve in update.epochs._asdict().items()}
     found = {f"ppo/{name}": float(curves[name][-1]) for name in ("surrogate", "clip_fraction")}
     epochs = len(curves["mean_kl"])

@@ -14,6 +14,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from tfpg.report.captions import INTERVAL, ORIGIN
@@ -99,7 +100,7 @@ def heat(
     return mesh
 
 
-def hill(axes: Axes, field: Field, scale: Scale, *, z_label: bool = True) -> None:
+def hill(axes: Axes3D, field: Field, scale: Scale, *, z_label: bool = True) -> None:
     """Surface in three dimensions; whiskers show the intervals of some of its points."""
     axes.view_init(**_VIEW)
     axes.set_box_aspect(_BOX, zoom=_ZOOM)
@@ -145,7 +146,7 @@ def colour_bar(
     return bar
 
 
-def share_z(several: Iterable[Axes]) -> None:
+def share_z(several: Iterable[Axes3D]) -> None:
     """The widest limits of the third axis, for all."""
     several = list(several)
     low, high = zip(*(axes.get_zlim() for axes in several), strict=True)
@@ -204,7 +205,7 @@ def _places(field: Field) -> list[tuple[tuple[float, float], str, str, dict]]:
     return places
 
 
-def _whiskers(axes: Axes, field: Field, scale: Scale) -> tuple[float, float]:
+def _whiskers(axes: Axes3D, field: Field, scale: Scale) -> tuple[float, float]:
     """Intervals at a coarse grid of points, corners included. Returns: how far they reach."""
     if field.low is None or field.high is None:
         return np.inf, -np.inf

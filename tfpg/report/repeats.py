@@ -18,7 +18,7 @@ _FREED = {"cvar_shrunken": "CVaR", "drop_probability_normal": "probability of a 
 def updates(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
     """Returns after many independent updates from one θ_k: their distribution above, each with its interval below."""
     fields.needed(dataset, "gain", "repeated-update")
-    gains = fields.array(dataset, "gain", "repeat")
+    gains = fields.present(dataset, "gain", "repeat")
     known = np.isfinite(gains)
     order = np.flatnonzero(known)[np.argsort(gains[known])]
     colour, summary = captions.colour(dataset), _summary(dataset, gains[known])
@@ -29,7 +29,7 @@ def updates(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
     above.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     low, high = fields.bounds(dataset, "gain", "repeat")
     places = np.arange(len(order))
-    if low is not None:
+    if low is not None and high is not None:
         below.hlines(places, low[order], high[order], color=_GREY, linewidth=min(1.2, 90 / max(1, len(order))),
                      label=f"one update, {INTERVAL}")
     below.plot(gains[order], places, linestyle="none", marker="o", markersize=3.5, color=colour)

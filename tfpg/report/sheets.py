@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 # Points. A figure of 10 inches shown 900 pixels wide leaves 10 pixels of 8 points.
@@ -28,7 +29,7 @@ _GREY = "0.3"
 def blank(height: float, *, width: float = WIDTH) -> Figure:
     """An empty body of that height; `finish` adds what stands above and below it."""
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.06, w_pad=0.05)
+    _layout(figure).set(h_pad=0.06, w_pad=0.05)
     FigureCanvasAgg(figure)
     return figure
 
@@ -65,7 +66,8 @@ def finish(figure: Figure, title: str, notes: Sequence[str], *, warnings: Sequen
     """Puts title, caption, warnings and the legend of everything labelled around the body."""
     width, body = figure.get_size_inches()
     characters = int(width * 72 / (SMALL * 0.57))  # 0.57 em: DejaVu Sans's mean width
-    lines = [(line, f"note {index}", _GREY, None) for index, note in enumerate(notes) if note for line in _wrapped(note, characters)]
+    lines: list[tuple[str, str, str, str | None]] = [
+        (line, f"note {index}", _GREY, None) for index, note in enumerate(notes) if note for line in _wrapped(note, characters)]
     lines += [(warning, f"warning {index}", WARNING, "bold") for index, warning in enumerate(warnings)]
     named = _labelled(figure)
     columns = _columns(list(named), characters)
@@ -73,7 +75,7 @@ def finish(figure: Figure, title: str, notes: Sequence[str], *, warnings: Sequen
     head = _TITLE + _LINE * len(lines) + 0.05
     height = body + head + foot
     figure.set_size_inches(width, height)
-    figure.get_layout_engine().set(rect=(0, foot / height, 1, body / height))
+    _layout(figure).set(rect=(0, foot / height, 1, body / height))
     heading = figure.suptitle(title, fontweight="bold", fontsize=LARGE, y=1 - 0.08 / height, va="top")
     heading.set_in_layout(False)  # its room is the head, not the body's
     for index, (line, name, colour, weight) in enumerate(lines):
@@ -122,9 +124,15 @@ def ticks(axis: Any, count: int = 5) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}".replace("-", "−")))
 
 
+def _layout(figure: Figure) -> ConstrainedLayoutEngine:
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)  # as `blank` asks for
+    return engine
+
+
 def _labelled(figure: Figure) -> dict[str, Any]:
     """Every labelled artist, one of each label."""
-    found = {}
+    found: dict[str, Any] = {}
     for axes in figure.get_axes():
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)

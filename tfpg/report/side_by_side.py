@@ -46,11 +46,13 @@ def _side_by_side(
     # A heat map is as wide as high, and a colour bar beside each takes of its width; a hill is wider than high.
     height = cell + (0.45 if draw is _heats and shared else 0.1)
     figure = sheets.blank(height * len(rows), width=max(7.0, cell * abreast))
-    strips, scales, drawn = sheets.rows(figure, [_row_name(row, pool) for row in rows]), _scales(rows, shared, pool), {}
+    strips, scales = sheets.rows(figure, [_row_name(row, pool) for row in rows]), _scales(rows, shared, pool)
+    drawn: dict[str, list[Axes]] = {}
     for strip, row, scale in zip(strips, rows, scales, strict=True):
         panels = draw(strip, strip.add_gridspec(1, abreast), _shown(row, pool), scale, shared)
         for column, axes in panels.items():
-            axes.set_title(_panel_title(row[column], datasets), fontsize=sheets.MEDIUM, fontweight="bold")
+            if (own := row[column]) is not None:
+                axes.set_title(_panel_title(own, datasets), fontsize=sheets.MEDIUM, fontweight="bold")
         drawn.setdefault(_kind(row), []).extend(panels.values())
     if shared and draw is _hills:
         for of_kind in drawn.values():
@@ -73,7 +75,7 @@ def _rows(datasets: Sequence[xr.Dataset], update: int) -> list[list[xr.Dataset |
 
 def _scales(rows: Sequence[Sequence[xr.Dataset | None]], shared: bool, pool: str) -> list[dict[int, planes.Scale]]:
     """The scale of every panel by its place: one for all of a kind, or one for each."""
-    of_kind = {}
+    of_kind: dict[str, list[Field]] = {}
     for row in rows:
         of_kind.setdefault(_kind(row), []).extend(_shown(row, pool).values())
     everyone = {name: planes.scale_of(of_name) for name, of_name in of_kind.items()}

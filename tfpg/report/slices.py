@@ -5,6 +5,8 @@ step's rank among the directions is stated."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -19,7 +21,7 @@ _STEP, _RANDOM = "the algorithm's step", "random directions (shaded: their range
 _DIFFERENCE = r"95 % interval of the difference to $\theta_k$"
 _DASHED = (0, (5, 2))
 _GREY, _DARK, _AGAIN = "0.62", "0.25", "#7b3294"  # random directions; held-out pairs; a step made again
-_MARK = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 7, "linestyle": "none", "zorder": 6}
+_MARK: dict[str, Any] = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 7, "linestyle": "none", "zorder": 6}
 _BY = {"slope": ("slope", "slope of the return, a step"), "gain": ("at_one", "gain of a full step, J(t = 1) − J(0)")}
 
 
@@ -57,8 +59,8 @@ def film(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
     colour, later = captions.colour(dataset), dataset.attrs.get("to_iteration")
     figure = sheets.blank(3.9, width=8)
     axes = figure.subplots()
-    ts, values, *ends = _lines(dataset, "t")
-    _band(axes, ts, *ends, colour)
+    ts, values, low, high = _lines(dataset, "t")
+    _band(axes, ts, low, high, colour)
     axes.plot(ts, values, color=colour, linewidth=2, marker="o", markersize=3.5, label="return on the line")
     first = dataset.attrs.get("iteration")
     for t, name in ((0, rf"$\theta_k$, iteration {first}"), (1, f"iteration {later}")):
@@ -119,13 +121,13 @@ def _surrogates(axes: Axes, update: xr.Dataset) -> None:
         one = chosen.isel(pool=index)
         shade, line = (colour, "-") if pool == "train" else (_DARK, _DASHED)
         _band(axes, ts, *fields.bounds(one, "surrogate", "t"), shade, alpha=0.18, label="_")
-        values = fields.array(one, "surrogate", "t")
+        values = fields.present(one, "surrogate", "t")
         axes.plot(ts, values, color=shade, linestyle=line, linewidth=1.9,
                   label=f"surrogate, {captions.pool(pool, update)}")
     for index in again if "heldout" in fields.texts(update, "pool") else ():
         other = lines.isel(direction=index, pool=fields.texts(update, "pool").index("heldout"))
         _band(axes, ts, *fields.bounds(other, "surrogate", "t"), _AGAIN, alpha=0.15, label="_")
-        axes.plot(ts, fields.array(other, "surrogate", "t"), color=_AGAIN, linestyle="-.", linewidth=1.6,
+        axes.plot(ts, fields.present(other, "surrogate", "t"), color=_AGAIN, linestyle="-.", linewidth=1.6,
                   label=f"held-out pairs, {fields.texts(update, 'label')[index]}")
     axes.axhline(0, color=_DARK, linewidth=0.9, zorder=1)
     _mark(axes, ts, values)
@@ -137,14 +139,14 @@ def _surrogates(axes: Axes, update: xr.Dataset) -> None:
 def _ranks(axes: Axes, update: xr.Dataset, by: str) -> None:
     """Every direction's slope or gain with its interval, in order, the step's large."""
     name, label = _BY[by]
-    values, (low, high) = fields.array(update, name, "direction"), fields.bounds(update, name, "direction")
+    values, (low, high) = fields.present(update, name, "direction"), fields.bounds(update, name, "direction")
     step, random, again = _directions(update)
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(values[known])]
     places = np.arange(len(order))
     own = {step: captions.colour(update), **dict.fromkeys(again.tolist(), _AGAIN)}  # the steps; all others are random
     colours = [own.get(index, _GREY) for index in order.tolist()]
-    if low is not None:
+    if low is not None and high is not None:
         widths = [2.2 if index in own else 1.0 for index in order.tolist()]
         axes.hlines(places, low[order], high[order], colors=colours, linewidth=widths, zorder=2)
         axes.plot([], [], color=_GREY, linewidth=1, label=INTERVAL)
@@ -162,11 +164,10 @@ def _ranks(axes: Axes, update: xr.Dataset, by: str) -> None:
 def _lines(dataset: xr.Dataset, *dims: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     """t; the mean return along it, and its interval, NaN where a point is not computed."""
     dataset = dataset.sortby("t")
-    found = fields.array(dataset, "mean_return", *dims), *fields.bounds(dataset, "mean_return", *dims)
-    done = fields.array(dataset, "done", *dims)
-    known = np.ones_like(found[0], bool) if done is None else done != 0
-    found = [None if each is None else np.where(known, each, np.nan) for each in found]
-    return np.asarray(dataset["t"], np.float64), *found
+    values, done = fields.present(dataset, "mean_return", *dims), fields.array(dataset, "done", *dims)
+    known = np.ones_like(values, bool) if done is None else done != 0
+    low, high = (None if end is None else np.where(known, end, np.nan) for end in fields.bounds(dataset, "mean_return", *dims))
+    return np.asarray(dataset["t"], np.float64), np.where(known, values, np.nan), low, high
 
 
 def _differences(
@@ -203,7 +204,7 @@ def _ranks_again(update: xr.Dataset, by: str) -> list[str]:
     places = fields.array(update, f"rank_{by}_recomputed", "recomputed")
     if places is None:
         return []
-    ends = fields.bounds(update, f"rank_{by}_recomputed", "recomputed")
+    ends = fields.ends(update, f"rank_{by}_recomputed", "recomputed")
     return [f"made again: {place:.0f}{sheets.interval(*between)}" for place, *between in zip(places, *ends, strict=True)]
 
 
@@ -217,9 +218,9 @@ def _ends(dataset: xr.Dataset) -> list[str]:
     """What whole steps change, from more episodes than a line's points have."""
     if "end_gain" not in dataset:
         return []
-    gains, (low, high) = fields.array(dataset, "end_gain", "move"), fields.bounds(dataset, "end_gain", "move")
-    labels, pairs = fields.texts(dataset, "move_kind"), fields.array(dataset, "move_pairs", "move")
-    counts = fields.array(dataset, "end_gain_count", "move")
+    gains, (low, high) = fields.present(dataset, "end_gain", "move"), fields.ends(dataset, "end_gain", "move")
+    labels, pairs = fields.texts(dataset, "move_kind"), fields.present(dataset, "move_pairs", "move")
+    counts = fields.present(dataset, "end_gain_count", "move")
     said = [f"{captions.step(*what)} {sheets.signed(gain)}{sheets.interval(*ends)}"
             for what, gain, *ends in zip(zip(labels, pairs, strict=True), gains, low, high, strict=True)]
     return [f"whole steps, {counts.max():,.0f} episodes each: {'; '.join(said)}"]
@@ -228,7 +229,7 @@ def _ends(dataset: xr.Dataset) -> list[str]:
 def _likeness(dataset: xr.Dataset) -> str:
     """What the directions have in common, so that t compares them."""
     if "norm" in dataset:
-        norms = fields.array(dataset, "norm", *dataset["norm"].dims)
+        norms = np.asarray(dataset["norm"].values, np.float64)
         return " of equal norm" if np.allclose(norms, norms.flat[0]) else ""
     return {"step": " of equal norm", "kl": " of equal mean KL"}.get(str(dataset.attrs.get("norm")), "")
 

@@ -51,7 +51,7 @@ def _updates(axes: Axes, part: xr.Dataset, colour: str) -> None:
         axes.plot(x[still], y[still], linestyle="none", marker="x", markersize=4, color="black", zorder=3, label="θ did not move")
     mean, ends = float(part["mean_gain"]), [float(part[f"mean_gain_{end}"]) for end in ("low", "high")]
     if ends[0] <= ends[1]:
-        axes.fill_between([x.min() - 0.5, x.max() + 0.5], *ends, color=colour, alpha=0.22, linewidth=0, zorder=0, label=f"mean of the updates, {INTERVAL}")
+        axes.fill_between([x.min() - 0.5, x.max() + 0.5], ends[0], ends[1], color=colour, alpha=0.22, linewidth=0, zorder=0, label=f"mean of the updates, {INTERVAL}")
     axes.hlines(mean, x.min() - 0.5, x.max() + 0.5, color=colour, linewidth=1.6, zorder=2)
     axes.set_title(f"around iteration {int(part['checkpoint'])}", fontsize=sheets.MEDIUM)
     axes.set_xlabel("iteration", fontsize=sheets.MEDIUM)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,7 +19,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullForma
 from tfpg.report.captions import named
 from tfpg.report.figures import PALETTE
 
-BOUND = {"linestyle": (0, (1, 2)), "linewidth": 1.4, "zorder": 1.5}  # how a bound is drawn
+BOUND: dict[str, Any] = {"linestyle": (0, (1, 2)), "linewidth": 1.4, "zorder": 1.5}  # how a bound is drawn
 POOLS = {"train": "on the update's own pairs", "heldout": "on held-out pairs"}
 _USUAL_RATIO = 1.2  # the published figures draw it for every algorithm
 _ROWS = {"mean_return": "mean return of episodes", "mean_kl": r"mean KL($\pi_\mathrm{old}$ ‖ $\pi_\mathrm{new}$), nats",
@@ -69,7 +70,7 @@ def _agents(axes: Axes, part: xr.Dataset, name: str, colour: str, *, joined: boo
     steps, mean = part["env_steps"].values, part[name].values
     known = np.isfinite(mean)
     sparse = not joined or known.sum() < 4
-    style = {"marker": "o", "markersize": 2.8} if sparse else {}
+    style: dict[str, Any] = {"marker": "o", "markersize": 2.8} if sparse else {}
     axes.plot(steps[known], mean[known], color=colour, linewidth=0.9 if sparse else 1.5, zorder=3, **style)
     if 1 < int(part["agents"]) < _EACH:
         for agent in part[f"{name}_agents"].values:
@@ -107,8 +108,8 @@ def _dress(axes: Axes, name: str, own: xr.Dataset) -> None:
         axes.set_ylim(values.min() - margin, values.max() + margin)
         return
     log_scale(axes)
-    bounds = own["delta" if name == "mean_kl" else "ratio_high"].values
-    bounds = sorted(set(bounds[np.isfinite(bounds)].tolist()))
+    every = own["delta" if name == "mean_kl" else "ratio_high"].values
+    bounds = sorted(set(every[np.isfinite(every)].tolist()))
     if name == "mean_kl":
         if not bounds:  # no algorithm with a δ of its own beside
             bounds = [float(own["reference_delta"][0])]

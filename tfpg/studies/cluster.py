@@ -6,6 +6,7 @@ another, from what it left in that directory."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -133,7 +134,7 @@ def _connected(address: str | None) -> Any:
     with contextlib.suppress(Exception):
         ray.shutdown()
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", include_dashboard=None if address else False)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None if address else False)
     except Exception as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"Ray does not answer at address={address}: {line}") from error

@@ -61,7 +61,7 @@ def _difference(d: xr.Dataset) -> tuple[float, float, float]:
     """Agreement less that by chance, with Student's t interval of two jackknives taken as independent (the
     same pairs are behind both, but permuted advantages keep nothing of their signal): mean, low, high."""
     gap, stderr = float(d["cosine"] - d["chance_cosine"]), float(np.hypot(d["cosine_stderr"], d["chance_cosine_stderr"]))
-    found = student(gap, stderr, max(int(d["cosine_count"]) - 1, 1), d["cosine_count"])
+    found = student(gap, stderr, max(int(d["cosine_count"]) - 1, 1), int(d["cosine_count"]))
     return float(found.mean), float(found.low), float(found.high)
 
 

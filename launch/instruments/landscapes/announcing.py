@@ -37,7 +37,8 @@ def announcement(surveys: Sequence[Survey]) -> str:
 
 
 def _rows(survey: Survey, tasks: Sequence[Task]) -> list[tuple[str, ...]]:
-    rows, last = [], ""
+    rows: list[tuple[str, ...]] = []
+    last = ""
     for task in tasks:
         cost = survey.cost(task)
         episodes = ("", "", "") if not task.episodes else (

@@ -12,7 +12,7 @@ from launch.instruments.landscapes.plan import Plan
 from tfpg.diagnostics import foreign, pools, updates
 from tfpg.diagnostics.landscapes import plane, surrogates
 from tfpg.diagnostics.parts import Parts
-from tfpg.diagnostics.probe import Probe, Subject
+from tfpg.diagnostics.probe import Probe, Subject, of_a_run
 from tfpg.errors import UserError
 from tfpg.types import Trajectory
 
@@ -71,17 +71,19 @@ class Moves:
         """The step that --step names. Errors: as of `all`, and where what it names will not do."""
         subject, plan = self._subject, self._plan
         if plan.step in ("taken", "proposed"):
-            found = updates.stored(subject) if plan.step == "taken" else updates.proposed(subject)
-            return self._checked(Move(found.kind, found.pairs, found.step, lambda: surrogates.stored_pairs(subject)))
+            own = of_a_run(subject)
+            found = updates.stored(own) if plan.step == "taken" else updates.proposed(own)
+            return self._checked(Move(found.kind, found.pairs, found.step, lambda: surrogates.stored_pairs(own)))
         step = foreign.direction(plan.step, subject).astype(np.float64)
-        ours = isinstance(subject, Probe)
-        return self._checked(Move("given", 0, step, lambda: surrogates.stored_pairs(subject) if ours else None))
+        return self._checked(Move(
+            "given", 0, step, lambda: surrogates.stored_pairs(subject) if isinstance(subject, Probe) else None))
 
     @functools.cached_property
     def heldout(self) -> surrogates.Pairs:
         """Pairs that no update was made from."""
-        pool = pools.draw(self._subject, self._plan.heldout_pairs, 0, seed=self._plan.seed, threads=self._threads)
-        return surrogates.pool_pairs(pool, updates.Repeater(self._subject).prepare(pool))
+        own = of_a_run(self._subject)
+        pool = pools.draw(own, self._plan.heldout_pairs, 0, seed=self._plan.seed, threads=self._threads)
+        return surrogates.pool_pairs(pool, updates.Repeater(own).prepare(pool))
 
     def plane_of(self, move: Move) -> plane.Plane:
         """Step × random direction of one update."""
@@ -99,12 +101,12 @@ class Moves:
     def facts(self, move: Move, norm: str | None = None) -> dict[str, float]:
         """Lengths of the step and of its random direction, in parameters and in KL."""
         random, kl = self.random(0, move, norm), self._mean_kl
-        ends = [np.float32(self._subject.theta + direction) for direction in (move.step, random)]
+        ends = [(self._subject.theta + direction).astype(np.float32) for direction in (move.step, random)]
         kls = [kl(end) if kl else np.nan for end in ends]
         return {"step_norm": move.norm, "random_norm": float(np.linalg.norm(random)), "step_kl": kls[0], "random_kl": kls[1]}
 
     def _recomputed(self, pairs: int) -> Move:
-        subject, plan = self._subject, self._plan
+        subject, plan = of_a_run(self._subject), self._plan
         repeater = updates.Repeater(subject, minibatches=plan.minibatches)
 
         own: list[surrogates.Pairs] = []  # where the step is made now: a million pairs are not held twice
@@ -119,8 +121,10 @@ class Moves:
             return {"step": (made.proposed if plan.step == "proposed" else made.step).step}
 
         def train() -> surrogates.Pairs:
-            pool = None if own else drawn()
-            return own[0] if own else surrogates.pool_pairs(pool, repeater.prepare(pool))
+            if own:
+                return own[0]
+            pool = drawn()
+            return surrogates.pool_pairs(pool, repeater.prepare(pool))
 
         facts = {**updates.facts(subject, minibatches=plan.minibatches), "kind": "step", "pairs": pairs, "seed": plan.seed,
                  "proposed": plan.step == "proposed"}

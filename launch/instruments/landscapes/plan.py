@@ -78,7 +78,7 @@ class Share(NamedTuple):
     """Which part of a survey one process plays."""
 
     number: int  # 1 … count; 0: only what all shares need
-    count: int
+    count: int  # type: ignore[assignment]  # a field; nobody counts in this tuple
 
     @property
     def name(self) -> str:

@@ -22,7 +22,7 @@ from launch.shared import firstlook
 from tfpg.diagnostics import results, returns, updates
 from tfpg.diagnostics.landscapes import film, plane, post_update, slices, surfaces
 from tfpg.diagnostics.parts import Parts
-from tfpg.diagnostics.probe import Subject
+from tfpg.diagnostics.probe import Probe, Subject, of_a_run
 
 
 class Task(NamedTuple):
@@ -83,7 +83,8 @@ class Survey:
     @functools.cached_property
     def later(self) -> film.Later:
         """The θ that --to names, under this policy's normaliser."""
-        return film.later(self.subject, self.plan.to)
+        assert self.plan.to is not None  # surface film is refused without it
+        return film.later(self._probe, self.plan.to)
 
     def _return_tasks(self) -> list[Task]:
         episodes = self.pilot.episodes_for(self.plan.pairs)
@@ -104,7 +105,7 @@ class Survey:
         return [Task("concentration", self._steps[0], self._points, max(self.budgets().values()))]
 
     def _updates_tasks(self) -> list[Task]:
-        plan, pairs = self.plan, len(self.subject.batch.advantages)
+        plan, pairs = self.plan, len(self._probe.batch.advantages)
         return [Task("updates", f"updates of {pairs:,} pairs", plan.repeats, plan.repeat_episodes, plan.repeats * pairs),
                 Task("updates", "θ_k", 1, plan.repeats * plan.repeat_episodes)]
 
@@ -189,8 +190,9 @@ class Survey:
         grounds = self._finished("return")
         found = []
         for number, move in enumerate(self.moves()):
+            assert move.train is not None  # a run's policies have their pairs; others are refused this surface
             pools = {"train": move.train, "heldout": self._made.heldout}
-            each = surfaces.surrogates(self.subject, self._made.plane_of(move), pools)
+            each = surfaces.surrogates(self._probe, self._made.plane_of(move), pools)
             if grounds is not None:
                 each = each.merge(surfaces.grid_correlations(grounds.isel(update=number), each), combine_attrs="override")
             found.append(each)
@@ -215,7 +217,7 @@ class Survey:
         found = slices.slices(self.subject, lines, ts, episodes=pilot.episodes_for(plan.slice_pairs), recomputed=again, **playing)
         if moves[0].train is not None:
             pairs = {"train": moves[0].train, "heldout": self._made.heldout}
-            climbed = slices.slice_surrogates(self.subject, {**lines, **again}, ts, pairs)
+            climbed = slices.slice_surrogates(self._probe, {**lines, **again}, ts, pairs)
             found = found.merge(climbed, combine_attrs="drop_conflicts")
         found = slices.compared(found)
         ends = slices.ends(self.subject, [move.step for move in moves], episodes=pilot.episodes_for(plan.end_pairs), **playing)
@@ -240,26 +242,26 @@ class Survey:
     def _updates(self) -> xr.Dataset:
         plan = self.plan
         return post_update.distribution(
-            self.subject, repeats=plan.repeats, episodes=plan.repeat_episodes, seed=plan.seed, minibatches=plan.minibatches,
+            self._probe, repeats=plan.repeats, episodes=plan.repeat_episodes, seed=plan.seed, minibatches=plan.minibatches,
             max_steps=plan.max_steps, parts=self._parts, **self._playing())
 
     def _updates_jobs(self) -> list[returns.Job]:
         plan = self.plan
-        return [*post_update.jobs(self.subject, self._updated, episodes=plan.repeat_episodes, seed=plan.seed, max_steps=plan.max_steps)]
+        return [*post_update.jobs(self._probe, self._updated, episodes=plan.repeat_episodes, seed=plan.seed, max_steps=plan.max_steps)]
 
     @functools.cached_property
     def _updated(self) -> list[updates.Step]:
         plan = self.plan
-        return post_update.updated(self.subject, repeats=plan.repeats, seed=plan.seed, minibatches=plan.minibatches,
+        return post_update.updated(self._probe, repeats=plan.repeats, seed=plan.seed, minibatches=plan.minibatches,
                                    threads=self._threads, parts=self._parts)
 
     def _film(self) -> xr.Dataset:
         ts, asked = self._film_of()
-        return film.film(self.subject, self.later, ts, **asked, **self._playing())
+        return film.film(self._probe, self.later, ts, **asked, **self._playing())
 
     def _film_jobs(self) -> list[returns.Job]:
         ts, asked = self._film_of()
-        return [surfaces.job(film.way(self.subject, self.later, ts), **asked)]
+        return [surfaces.job(film.way(self._probe, self.later, ts), **asked)]
 
     def _film_of(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Where on the way something is played, and what."""
@@ -267,6 +269,10 @@ class Survey:
         return ts, {"episodes": self.pilot.episodes_for(self.plan.slice_pairs), "numbers": (3,), **self._sampling()}
 
     # Small things
+
+    @property
+    def _probe(self) -> Probe:
+        return of_a_run(self.subject)
 
     def _finished(self, surface: str) -> xr.Dataset | None:
         """A surface that was measured before, or earlier in this survey."""

@@ -97,7 +97,7 @@ def _surveyed(survey: Survey, budget: Budget) -> dict[str, xr.Dataset]:
 
 
 def _subject(path: Path, given: dict[str, Any] | None) -> Subject:
-    return other_code.load(path, **given) if policies.is_foreign(path) else probe.load(path)
+    return probe.load(path) if given is None or not policies.is_foreign(path) else other_code.load(path, **given)
 
 
 def _surfaces(subject: Subject, plan: Plan, given: tuple[str, ...] | None) -> tuple[str, ...]:

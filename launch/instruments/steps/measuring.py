@@ -127,7 +127,7 @@ def _first_looks(run: RunDirectory, plan: Plan, directory: Path, around: dict[in
         chosen = {k: next((i for i in iterations if player.moved(i)), None) for k, iterations in around.items()}
         if still := [k for k, i in chosen.items() if i is None]:
             raise UserError(f"no update of {run.path} around iteration {still[0]} moved the policy: its return cannot have changed.")
-        played = player.play(list(chosen.values()), FIRST)
+        played = player.play([i for i in chosen.values() if i is not None], FIRST)
     for place, k in enumerate(chosen):
         found[k] = gains.first_look(type(played)(*(part[place:place + 1] for part in played)))
     return found

@@ -36,7 +36,8 @@ def report(datasets: Sequence[xr.Dataset]) -> str:
 
 
 def _rows(dataset: xr.Dataset) -> list[tuple[str, ...]]:
-    margin, final, rows = float(dataset.attrs["margin"]), float(dataset.attrs["final_return"]), []
+    margin, final = float(dataset.attrs["margin"]), float(dataset.attrs["final_return"])
+    rows: list[tuple[str, ...]] = []
     for k in dataset["checkpoint"].values:
         part = dataset.sel(checkpoint=k)
         mean, low, high = (float(part[f"mean_gain{end}"]) for end in ("", "_low", "_high"))

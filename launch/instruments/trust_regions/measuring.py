@@ -15,6 +15,7 @@ from launch.shared import commandline, pictures
 from launch.shared.commandline import say
 from launch.shared.tables import duration
 from tfpg import storage
+from tfpg.config import Trpo
 from tfpg.diagnostics import results
 from tfpg.diagnostics.parts import Parts
 from tfpg.diagnostics.pools import FEW_ENVS
@@ -103,7 +104,9 @@ def _looked(work: Work, every: int, output: Path, budget: Budget) -> xr.Dataset:
 
 def reference_delta(env: str) -> float:
     """δ that the preset trpo has on a task: what PPO's KL is held against."""
-    return float(commandline.load_preset("trpo", env).algorithm.delta)
+    trpo = commandline.load_preset("trpo", env).algorithm
+    assert isinstance(trpo, Trpo)
+    return float(trpo.delta)
 
 
 def _window(found: Sequence[xr.Dataset]) -> int:

@@ -32,7 +32,8 @@ def report(found: xr.Dataset) -> str:
 
 def table(found: Sequence[xr.Dataset]) -> str:
     """Several policies beside each other: MRE of both targets, and the gradient under the three baselines."""
-    rows = [("mean relative error", "V_old + Â, held-out", "returns, held-out", "returns, own pairs", "returns, V* held-out")]
+    rows: list[tuple[str, ...]] = [
+        ("mean relative error", "V_old + Â, held-out", "returns, held-out", "returns, own pairs", "returns, V* held-out")]
     for each in found:
         returns = each.sel(target="returns")
         rows.append((_short(each), interval(each.sel(target="gae", judged="heldout"), "mre", 3),
@@ -59,7 +60,7 @@ def at(found: xr.Dataset) -> int:
 def _predictions(found: xr.Dataset) -> list[str]:
     a = found.attrs
     errors = [("mean relative error", "V_old + Â", "returns", "difference")]
-    others = [("explained variance, bias", "V_old + Â", "returns", "bias, returns")]
+    others: list[tuple[str, ...]] = [("explained variance, bias", "V_old + Â", "returns", "bias, returns")]
     for judged, words in _JUDGED.items():
         one = found.sel(judged=judged)
         gae, returns = one.sel(target="gae"), one.sel(target="returns")

@@ -29,11 +29,11 @@ def toggles(found: Results, draw: Drawer) -> Chapter:
         agents = []
         for run in runs:
             try:
-                score = metrics.final_scores(metrics.read(run.metrics))
+                scores = metrics.final_scores(metrics.read(run.metrics))
             except UserError as error:
                 draw.missing.append(str(error))
                 continue
-            agents.append(ablations.Agent(settings.to_dict(run.config), score["final/return"], score["final/best_return"]))
+            agents.append(ablations.Agent(settings.to_dict(run.config), scores["final/return"], scores["final/best_return"]))
         try:
             dataset = ablations.ablation(agents, free=FREE).assign_attrs(task=task, preset=captions.named(preset))
         except UserError as error:
@@ -70,7 +70,7 @@ def _toggles_say(dataset: xr.Dataset, score: str) -> str:
 
 
 def _toggle_table(dataset: xr.Dataset, task: str, preset: str) -> Table:
-    rows = []
+    rows: list[tuple[str | Cell, ...]] = []
     for toggle in dataset["toggle"].values.tolist():
         one = dataset.sel(toggle=toggle)
         rows.append((f"{toggle}: {one['on'].item()} against {one['off'].item()}",

@@ -41,7 +41,8 @@ def regions(found: Results, draw: Drawer) -> Chapter:
 
 def gains(found: Results, draw: Drawer) -> Chapter:
     """What single updates did to the true return, around checkpoints."""
-    parts, links = [], {}
+    parts: list[Any] = []
+    links: dict[tuple[str, str], list[Link]] = {}
     for task, of_task in by(found.steps, "task").items():
         for preset, scale, some in by_scale(of_task):
             picture = draw.picture(slug("steps", preset, task, scale), functools.partial(steps.gains, some), some)

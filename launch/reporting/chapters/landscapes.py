@@ -46,8 +46,8 @@ def grounds_of(found: Results, draw: Drawer) -> Chapter:
         shown.add((task, preset, scale))
         loaded = [policy.surfaces(draw, _DRAWN) for policy in of_run]
         parts += _panels(loaded, draw, slug(preset, task, scale))
-        for policy in loaded:
-            for name, picture in _stills(policy, draw):
+        for surfaces in loaded:
+            for name, picture in _stills(surfaces, draw):
                 parts.append(picture)
                 for claim in _EVIDENCE.get(name, ()):
                     if picture is not None:

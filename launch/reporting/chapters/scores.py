@@ -39,11 +39,11 @@ def scores(found: Results, draw: Drawer) -> Chapter:
         parts.append(draw.picture("learning-curves", lambda: learning_figures.curves(curves), kept, says=_curves_say(curves)))
     if any(agent.finished for agent in agents):
         summary = learning.scores(agents)
-        kept = draw.data("scores", summary)
+        data = draw.data("scores", summary)
         theirs = _published(found)
-        parts.append(draw.picture("final-scores", lambda: learning_figures.scores(summary, theirs), [kept], says=_scores_say(summary)))
+        parts.append(draw.picture("final-scores", lambda: learning_figures.scores(summary, theirs), [data], says=_scores_say(summary)))
         tables.append(_score_table(summary, theirs))
-        links = {("scores", task): [Link("figure", "#final-scores"), *draw.links([kept])] for task in tasks}
+        links = {("scores", task): [Link("figure", "#final-scores"), *draw.links([data])] for task in tasks}
     words = ("Final: the mean over the episodes of the last 5 iterations, then over agents. IQM: the interquartile mean over agents.",)
     return Chapter(section("scores", "Learning curves and scores", words, [*parts, *tables]), links)
 

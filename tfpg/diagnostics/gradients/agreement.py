@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfpg.diagnostics.statistics.estimates import Estimate, jackknifed_cosine, student
+from tfpg.diagnostics.statistics.estimates import Estimate, Numbers, jackknifed_cosine, student
 from tfpg.numerics import similarity
 
 
@@ -88,13 +88,13 @@ def chance(size: int) -> float:
     return float(1 / np.sqrt(size))
 
 
-def predicted_pairwise(pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def predicted_pairwise(pairs: Numbers, scale: Numbers) -> np.ndarray:
     """N/(N + B), the cosine of two estimates of N pairs each under independent noise. Args: scale: B."""
     pairs = np.asarray(pairs, np.float64)
     return pairs / (pairs + scale)
 
 
-def predicted_to_reference(pairs: np.ndarray, scale: np.ndarray, reference_pairs: float = np.inf) -> np.ndarray:
+def predicted_to_reference(pairs: Numbers, scale: Numbers, reference_pairs: float = np.inf) -> np.ndarray:
     """√(N/(N + B)) · √(M/(M + B)), the cosine of N pairs' estimate to one of M others. Args: scale: B. M infinite: the limit."""
     whole = 1.0 if np.isinf(reference_pairs) else predicted_pairwise(reference_pairs, scale)
     return np.sqrt(predicted_pairwise(pairs, scale) * whole)

@@ -161,15 +161,16 @@ class Collector:
 
     def _grouped(self, pairs: int, number: int) -> dict[str, np.ndarray]:
         stream, held = self._stream((REFERENCES, pairs, number), pairs), []
-        found = {"monte_carlo": np.zeros(len(self._probe.theta)), "episodes": 0}
+        monte_carlo, count = np.zeros(len(self._probe.theta)), 0
 
         def episodes(part: Trajectory) -> None:
+            nonlocal monte_carlo, count
             held.append(part)
             if (part.terminated | part.truncated)[-1]:
                 whole = _joined(held)
                 held.clear()
-                found["monte_carlo"] = found["monte_carlo"] + self._measure.monte_carlo(whole)
-                found["episodes"] += whole_episodes(whole)
+                monte_carlo = monte_carlo + self._measure.monte_carlo(whole)
+                count += whole_episodes(whole)
 
         def watched() -> Iterator[Trajectory]:
             for part in stream.take(pairs):
@@ -179,7 +180,7 @@ class Collector:
         sums = self._sums(watched(), REFERENCES, pairs, number)
         if held:
             episodes(stream.rest())
-        return {**sums.arrays(), **found}
+        return {**sums.arrays(), "monte_carlo": monte_carlo, "episodes": np.asarray(count)}
 
     def _sums(self, parts: Iterator[Trajectory], *name: int) -> Sums:
         sums = Sums(len(self._probe.theta))

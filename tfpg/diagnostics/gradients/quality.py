@@ -27,7 +27,7 @@ from tfpg.diagnostics.statistics.estimates import CONFIDENCE, Estimate
 from tfpg.numerics import similarity
 
 KINDS, TRUTHS = ("gradient", "step"), ("limit", "return", "step")
-_UNKNOWN = Estimate(*[np.array(np.nan)] * 4, np.array(0))
+_UNKNOWN = Estimate(*map(np.array, (np.nan, np.nan, np.nan, np.nan, 0)))
 
 
 def quality(probe: Probe, collect: Collector, *, sizes: Sequence[int], estimates: int, reference_pairs: int,
@@ -66,8 +66,9 @@ def _truths(groups: list[Group]) -> tuple[dict[str, np.ndarray], dict[str, list[
     """The references that the groups make, what their halves say, and how far ∇J is the limit."""
     limits = np.stack([group.sums.gradient() for group in groups])
     returns = np.stack([group.return_gradient for group in groups])
+    monte_carlo = np.asarray(sum(group.monte_carlo for group in groups))
     truths = {"limit": Sums.joined([group.sums for group in groups]).gradient(),
-              "return": sum(group.monte_carlo for group in groups) / sum(group.episodes for group in groups)}
+              "return": monte_carlo / sum(group.episodes for group in groups)}
     return truths, {"split_half": [references.split_half(limits), references.split_half(returns)],
                     "freed": [_UNKNOWN, references.between(returns, limits)]}
 

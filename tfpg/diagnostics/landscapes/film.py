@@ -11,6 +11,7 @@ the largest difference of the mean action is reported."""
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def later(origin: Probe, path: str | os.PathLike) -> Later:
     return Later(expressed, iteration, _difference(origin, theta, moments, expressed), path)
 
 
-def reexpress(theta: Tensor, theirs: Moments, ours: Moments, kernel: tuple[int, int]) -> np.ndarray:
+def reexpress(theta: Tensor, theirs: Moments, ours: Moments, kernel: Sequence[int]) -> np.ndarray:
     """θ' under other statistics, float32 [P].
 
     Args: theta: [P], whose first weights are the kernel [S, units] and the bias [units] of the layer that sees the

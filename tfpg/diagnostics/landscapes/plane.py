@@ -84,8 +84,8 @@ def evaluate(plane: Plane, function: Callable[[np.ndarray], float | Mapping[str,
 
     Args: function: θ float32 [P] ↦ a number, or numbers by name; to carry its uncertainty along it names `x` and `x_stderr`.
     Returns: Dataset with the plane's dimensions, its origin and directions."""
-    rows = [function(theta) for theta in plane.thetas()]
-    rows = [row if isinstance(row, Mapping) else {name: row} for row in rows]
+    found = [function(theta) for theta in plane.thetas()]
+    rows: list[Mapping[str, float]] = [row if isinstance(row, Mapping) else {name: row} for row in found]
     names = [axis.name for axis in plane.axes]
     return xr.Dataset(
         {**{key: (names, np.array([float(row[key]) for row in rows]).reshape(plane.shape)) for key in rows[0]}, **plane.vectors()},
@@ -152,7 +152,8 @@ def scaled(
             _check_step(step_norm, how)
             if mean_kl is None:
                 raise UserError("norm=kl needs the states of a training batch, and this policy carries none: choose norm=step.")
-            return _at_kl(unit, mean_kl(np.float32(theta + step)), step_norm, lambda d: mean_kl(np.float32(theta + d)))
+            return _at_kl(unit, mean_kl((theta + step).astype(np.float32)), step_norm,
+                          lambda d: mean_kl((theta + d).astype(np.float32)))
     raise UserError(f"norm={how} is not known: {nearest(how, NORMS)}")
 
 

@@ -36,7 +36,7 @@ def distribution(
     Returns: dims repeat, episode, centre_episode, one (numbers)."""
     made = updated(probe, repeats=repeats, seed=seed, minibatches=minibatches, threads=threads, parts=parts)
     after, at_centre = jobs(probe, made, episodes=episodes, seed=seed, max_steps=max_steps)
-    playing = {"threads": threads, "store": store, "progress": progress}
+    playing: dict[str, Any] = {"threads": threads, "store": store, "progress": progress}
     played, centre = play(probe, after, **playing), play(probe, at_centre, **playing).returns[0]
     found, shape = played.returns, (repeats,)
     components = tails.variance_components(found)

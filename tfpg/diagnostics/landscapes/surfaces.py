@@ -126,7 +126,8 @@ def concentration(subject: Subject, plane: Plane, budgets: Mapping[int, int], *,
     played = whole["episode_return"].values.reshape(-1, largest)
     lengths = whole["episode_length"].values.reshape(-1, largest)
     parts = [estimate("mean_return", estimates.means(played[:, :m]), names, shape, None, **REWARD) for m in budgets.values()]
-    variables = {name: (("size", *names), np.stack([part[name][1] for part in parts]), parts[0][name][2]) for name in parts[0]}
+    variables: dict[str, Any] = {
+        name: (("size", *names), np.stack([part[name][1] for part in parts]), parts[0][name][2]) for name in parts[0]}
     variables["mean_return_count"] = ("size", np.array(list(budgets.values())), {"units": "episodes"})
     variables["pairs"] = (("size", *names), np.stack([lengths[:, :m].sum(1).reshape(shape) for m in budgets.values()]),
                           {"units": "pairs"})
@@ -199,7 +200,7 @@ def _ordering(played: np.ndarray, sizes: Sequence[int], reference: np.ndarray | 
     found = orderings.ordering(played, sizes, reference=reference)
     dims = {"ordering": (found.probability, ("size",)), "agreement": (found.agreement, ("size",)),
             "ordering_by_gap": (found.by_gap, ("size", "gap"))}
-    variables = {}
+    variables: dict[str, Any] = {}
     for name, (values, axes) in dims.items():
         variables |= estimate(name, values, axes, np.shape(values.mean), "pairs of points", units="1")
     variables["ordering"][2]["long_name"] = "over pairs of points whose order the reference knows (|Δ| ≥ 2 SE)"

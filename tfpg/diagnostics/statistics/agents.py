@@ -6,6 +6,7 @@ many are left: where agents fail, look at it first."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.stats
@@ -156,7 +157,7 @@ def _largest_t(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.quantile(np.where(varied, t, np.inf), CONFIDENCE, method="higher"))
 
 
-def known(scores: np.ndarray) -> np.ndarray:
+def known(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     """The scores that are finite, [n]."""
     scores = np.asarray(scores, np.float64).reshape(-1)
     return scores[np.isfinite(scores)]

@@ -30,6 +30,7 @@ from tfpg.errors import UserError
 # 91 and 89 % in the last cell.
 FEW = 50
 _BELOW_1 = 1 - 1e-15  # arctanh 1 is infinite: vectors that are equal but for rounding
+Numbers = np.ndarray | float  # one, or an array of them
 NEAR = 1e-9  # a coordinate computed as 1 may read 1.0000000000000002
 
 
@@ -40,7 +41,8 @@ class Estimate(NamedTuple):
     stderr: np.ndarray
     low: np.ndarray  # 95 %
     high: np.ndarray
-    count: np.ndarray  # episodes, or whatever the estimate says is independent; 0 where nothing is known
+    # Episodes, or whatever the estimate says is independent; 0 where nothing is known.
+    count: np.ndarray  # type: ignore[assignment]  # a field; nobody counts in this tuple
 
 
 def means(returns: np.ndarray) -> Estimate:
@@ -63,7 +65,8 @@ def means(returns: np.ndarray) -> Estimate:
         if count > 1:
             stderr[some] = rows[some].std(-1, ddof=1) / np.sqrt(count)
             low[some], high[some] = mean[some] + interval_ends(rows[some])
-    return Estimate(*found.reshape(4, *shape), count=np.where(known, count, 0).reshape(shape))
+    mean, stderr, low, high = found.reshape(4, *shape)
+    return Estimate(mean, stderr, low, high, np.where(known, count, 0).reshape(shape))
 
 
 def jackknife(without: np.ndarray) -> float:
@@ -225,7 +228,7 @@ def of_influence(mean: np.ndarray, influence: np.ndarray) -> Estimate:
     return student(mean, stderr, count - 1, np.where(np.isfinite(mean), count, 0))
 
 
-def detectable(std: np.ndarray, count: np.ndarray, *, paired_correlation: float = 0.0, power: float = 0.8,
+def detectable(std: Numbers, count: Numbers, *, paired_correlation: float = 0.0, power: float = 0.8,
                confidence: float = CONFIDENCE) -> np.ndarray:
     """Smallest difference of two mean returns that M episodes at each point find with that power.
 
@@ -256,8 +259,8 @@ def pairs_needed(difference: np.ndarray, std: np.ndarray, mean_length: np.ndarra
         difference, std, paired_correlation=paired_correlation, probability=probability)
 
 
-def student(mean: np.ndarray, stderr: np.ndarray, freedom: np.ndarray, count: np.ndarray) -> Estimate:
-    """A mean with Student's t interval; arrays of one shape."""
+def student(mean: Numbers, stderr: Numbers, freedom: Numbers, count: Numbers) -> Estimate:
+    """A mean with Student's t interval; numbers, or arrays of one shape."""
     half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(freedom, 1)) * stderr
     return Estimate(*(np.array(x) for x in np.broadcast_arrays(mean, stderr, mean - half, mean + half, count)))
 

@@ -89,8 +89,8 @@ def algorithm_and_code(scores: Mapping[str, np.ndarray]) -> AlgorithmAndCode:
     aside = np.quantile(_improvements(errors)[:2], CONFIDENCE, -1)
     low, high = np.quantile(_improvements(centre[:, np.newaxis] + errors)[2], TAILS)
     ends = np.array([[*np.maximum(found[:2] - aside, 0), low], [*(found[:2] + aside), high]])
-    estimates = (Estimate(*map(np.asarray, (*each, sum(agents)))) for each in zip(found, stderr, *ends, strict=True))
-    return AlgorithmAndCode(*estimates, Bias(*map(float, np.mean(_improvements(resampled), -1))), agents)
+    aai, acli, difference = (Estimate(*map(np.asarray, (*each, sum(agents)))) for each in zip(found, stderr, *ends, strict=True))
+    return AlgorithmAndCode(aai, acli, difference, Bias(*map(float, np.mean(_improvements(resampled), -1))), agents)
 
 
 def _improvements(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -37,7 +37,7 @@ class Ordering(NamedTuple):
     resolved_by_gap: np.ndarray  # as `resolved`, [G]
 
 
-def ordering(returns: np.ndarray, sizes: Sequence[int], *, reference: np.ndarray | None = None, bins: int = 6,
+def ordering(returns: np.ndarray, sizes: Sequence[int] | np.ndarray, *, reference: np.ndarray | None = None, bins: int = 6,
              edges: np.ndarray | None = None) -> Ordering:
     """Probability that the means of m episodes at A and at B order them as J does.
 

@@ -23,7 +23,7 @@ class Rank(NamedTuple):
 
     rank: np.ndarray  # 1: the largest of all. With ties, the best place it may claim
     ties: np.ndarray  # random directions that are exactly equal to it
-    count: np.ndarray  # R, those that are known
+    count: np.ndarray  # type: ignore[assignment]  # a field; R, those that are known
     # Chance that one of 1 + R directions drawn alike takes this place or a better one: (rank + ties) / (1 + R).
     chance: np.ndarray
 
@@ -136,7 +136,7 @@ def _correlation(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 def _redrawn(values: np.ndarray, reliability: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Values as they might have been: drawn together by the noise they hold, and given other noise. Returns: [n, 2000]."""
-    return np.sqrt(max(reliability, 0.0)) * (values - values.mean())[:, np.newaxis] + noise
+    return np.sqrt(np.maximum(reliability, 0.0)) * (values - values.mean())[:, np.newaxis] + noise
 
 
 def _reliability(values: np.ndarray, noise: float) -> np.ndarray:

@@ -47,7 +47,7 @@ def variance_components(returns: np.ndarray, *, common: bool = False) -> Compone
     returns = _known(returns)
     updates, episodes = returns.shape
     if min(updates, episodes) < 2:
-        return Components(*[np.nan] * 5, updates, episodes)
+        return Components(np.nan, np.nan, np.nan, np.nan, np.nan, updates, episodes)
     if common:
         returns = returns - returns.mean(0)
     freedom = (updates - 1 if common else updates) * (episodes - 1)
@@ -60,7 +60,7 @@ def variance_components(returns: np.ndarray, *, common: bool = False) -> Compone
     between = seen - noise
     low = between - np.hypot(seen - seen_low, noise_high - noise)
     high = between + np.hypot(seen_high - seen, noise - noise_low)
-    return Components(*(float(x) for x in (between, max(between, 0.0), low, high, within)), updates, episodes)
+    return Components(float(between), max(float(between), 0.0), float(low), float(high), float(within), updates, episodes)
 
 
 def mean_gain(returns: np.ndarray, centre: np.ndarray) -> Estimate:
@@ -220,7 +220,7 @@ def _bootstrapped(returns: np.ndarray, centre: np.ndarray, statistic: Callable[.
 
 
 def _unknown(count: int) -> Estimate:
-    return Estimate(*[np.array(np.nan)] * 4, np.array(count))
+    return Estimate(*map(np.array, (np.nan, np.nan, np.nan, np.nan, count)))
 
 
 def _variance_interval(variance: float, freedom: float) -> tuple[float, float]:

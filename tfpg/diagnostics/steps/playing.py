@@ -67,7 +67,8 @@ class Player:
                        "first_look": first_look, "num_envs": NUM_ENVS, "chunk": CHUNK, "limit": LIMIT, "version": VERSION}
         self._sampler: EpisodeSampler | None = None
 
-    def play(self, iterations: Sequence[int], episodes: int, progress: Progress = lambda episodes, pairs, seconds: None) -> Played:
+    def play(self, iterations: Sequence[int] | np.ndarray, episodes: int,
+             progress: Progress = lambda episodes, pairs, seconds: None) -> Played:
         """M episodes of both ends of each update. No update's numbers depend on those beside it, nor on M but for how many there are.
 
         Errors: UserError naming a missing or damaged frame; KeyboardInterrupt, after which finished units stay."""
@@ -105,8 +106,8 @@ class Player:
             unit = range(start, min(start + RUN, episodes))
             facts = [self._facts_of(step, unit) for step in steps]
             shapes = dict.fromkeys(("returns", "lengths", "cut"), (len(ENDS), len(unit)))
-            kept, seconds = [self._parts.get(each, shapes) for each in facts], 0.0
-            if None in kept:
+            kept, seconds = [own for each in facts if (own := self._parts.get(each, shapes)) is not None], 0.0
+            if len(kept) < len(steps):
                 began = time.perf_counter()
                 arrays = self._unit(steps, unit, fresh)
                 seconds, fresh = time.perf_counter() - began, False
@@ -125,6 +126,7 @@ class Player:
         moments = [Moments(*map(np.asarray, step.normaliser.observation)) for step in steps for _ in ENDS]
         count, mean, m2 = (np.stack(parts) for parts in zip(*moments, strict=True))
         stacked = Moments(count[:, None, None], mean[:, None], m2[:, None])  # beside observations [K, n, S]
+        assert self._sampler is not None  # made when the first updates were new
         results = self._sampler.run(
             self._act, len(episodes), noise, thetas, stacked, first_episode=episodes.start,
             max_steps=LIMIT if self.task.time_limit is None else None, noise_kind="gumbel" if self.task.discrete else "normal")

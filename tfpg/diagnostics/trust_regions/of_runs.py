@@ -127,14 +127,14 @@ def dataset(rows: Sequence[Mapping[str, Any]], heldout: Mapping[int, HeldoutRegi
     made = xr.Dataset(variables, {"iteration": iterations, "pool": list(POOLS), "quantile": list(QUANTILES)})
     if "epoch_mean_kl" in made:
         made = made.assign_coords(epoch=np.arange(1, made.sizes["epoch"] + 1))
-    for name, variable in made.data_vars.items():
-        variable.attrs["units"] = next((unit for word, unit in UNITS.items() if word in name), "1")
+    for each, variable in made.data_vars.items():
+        variable.attrs["units"] = next((unit for word, unit in UNITS.items() if word in str(each)), "1")
     return made.assign_attrs(
         task=config.env, preset=config.preset, algorithm=config.algorithm.name, run_seed=config.seed,
         settings=json.dumps(to_dict(config)), **computed_by(), **attributes)
 
 
-def _read(row: Mapping[str, Any], pool: str, name: str) -> np.ndarray:
+def _read(row: Mapping[str, Any], pool: str, name: str) -> np.ndarray | np.float64:
     """A field of a trust region from a row; nan where a row of an older version lacks it."""
     if name.endswith("_quantiles"):
         tags = [f"{name.removesuffix('s')}_{100 * level:02.0f}" for level in QUANTILES]

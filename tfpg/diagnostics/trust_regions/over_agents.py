@@ -87,8 +87,8 @@ def over_seeds(datasets: Sequence[xr.Dataset], *, window: int = 1) -> xr.Dataset
             absent = np.full((most - len(own), *own.shape[1:]), np.nan)
             columns.setdefault(f"{name}_agents", []).append(np.concatenate([own, absent]))
         for name in ("env_steps", "delta", "ratio_high"):
-            values = [agent[name].values if name in agent else np.full(len(iterations), np.nan) for agent in aligned]
-            columns.setdefault(name, []).append(known_mean(np.stack(values)))
+            own = np.stack([agent[name].values if name in agent else np.full(len(iterations), np.nan) for agent in aligned])
+            columns.setdefault(name, []).append(known_mean(own))
     dims = {1: ("group", "iteration"), 2: ("group", "iteration", "pool"), 3: ("group", "agent", "iteration", "pool")}
     made = xr.Dataset({name: (dims[np.ndim(values[0])], np.stack(values), {"units": _unit(name)})
                        for name, values in columns.items()},
@@ -122,8 +122,8 @@ def _over_agents(values: np.ndarray, scale: str) -> Estimate:
         return of_agents(values)
     found = of_agents(_logs(values))
     endless = np.isposinf(values).any(0)
-    unknown = (np.where(endless, np.nan, end) for end in (found.stderr, np.exp(found.low), np.exp(found.high)))
-    return Estimate(np.where(endless, np.inf, np.exp(found.mean)), *unknown, np.isfinite(values).sum(0) + np.isposinf(values).sum(0))
+    stderr, low, high = (np.where(endless, np.nan, end) for end in (found.stderr, np.exp(found.low), np.exp(found.high)))
+    return Estimate(np.where(endless, np.inf, np.exp(found.mean)), stderr, low, high, np.isfinite(values).sum(0) + np.isposinf(values).sum(0))
 
 
 def _logs(values: np.ndarray) -> np.ndarray:

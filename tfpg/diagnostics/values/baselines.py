@@ -55,7 +55,8 @@ class Study(NamedTuple):
 def gradients(sums: Sums) -> np.ndarray:
     """Every form and baseline from the sums: [len(FORMS), len(BASELINES), P]. Advantages that are all equal give 0."""
     pairs, column = float(sums.pairs), COLUMNS.index
-    whole, found = sums.gradients[column("one")], [[], []]
+    whole = sums.gradients[column("one")]
+    found: tuple[list[np.ndarray], list[np.ndarray]] = [], []
     for baseline in BASELINES:
         of, less = sums.gradients[column("return")], _FORM_A[baseline]
         found[0].append((of - (sums.gradients[column(less)] if less else 0.0)) / pairs)
@@ -107,7 +108,7 @@ def study(probe: Probe, true: tuple[Any, np.ndarray], *, sizes: Sequence[int], e
         found = []
         with blocks.Blocks(probe, number, within, count=count, seed=seed, threads=threads) as stream:
             for index in range(count):
-                computed = []
+                computed: list[int] = []
 
                 def compute(index=index, computed=computed):
                     computed.append(index)

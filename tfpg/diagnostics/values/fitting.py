@@ -14,6 +14,7 @@ them. An epoch that is done is kept: a kill costs the pool, which is played agai
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -73,7 +74,7 @@ def fit(probe: Probe, pool: FitPool, *, seed: int, parts: Parts | None = None, f
     while not state.over:
         order = seeds.generator(seed, "fit_minibatches", probe.iteration, NUMBER, state.epoch).permutation(len(fitted))
         what = {**facts, "seed": seed, "epoch": state.epoch}
-        kept = parts.kept(what, _shapes(state), lambda s=state, o=order: descent.epoch(s, o))
+        kept = parts.kept(what, _shapes(state), functools.partial(descent.epoch, state, order))
         state = state.after(kept)
         if not np.isfinite(state.losses[-1] + state.check_losses[-1]):
             raise RunError(f"the fit of a value net to {len(fitted)} pairs of {probe.path} is not finite in epoch {state.epoch}.")

@@ -101,7 +101,7 @@ def rows(probe: Probe, true: tuple[Any, np.ndarray], *, repeats: int, seed: int,
     with (blocks.Blocks(probe, TRAIN_STREAM, pairs, count=repeats, seed=seed, threads=threads) as train,
           blocks.Blocks(probe, HELDOUT_STREAM, pairs, count=repeats, seed=seed, threads=threads) as heldout):
         for number in range(repeats):
-            computed = []
+            computed: list[int] = []
 
             def compute(number=number, computed=computed):
                 computed.append(number)

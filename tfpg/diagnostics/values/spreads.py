@@ -44,7 +44,7 @@ def _spreads(vectors: np.ndarray) -> tuple[float, np.ndarray]:
     return float(squares.sum() / (count - 1)), (squares.sum() - count / (count - 1) * squares) / (count - 2)
 
 
-def _of_logarithms(whole: np.ndarray, without: np.ndarray) -> Estimate:
+def _of_logarithms(whole: float, without: np.ndarray) -> Estimate:
     count = len(without)
     if not np.isfinite(whole) or not whole > 0 or not (without > 0).all():
         return student(whole if np.isfinite(whole) else np.nan, np.nan, 1, count if np.isfinite(whole) else 0)

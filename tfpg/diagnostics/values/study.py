@@ -116,7 +116,7 @@ def _checked(probe: Probe, true: tuple[Any, np.ndarray], pairs: int, seed: int, 
     shapes = {"values": (len(NETS), None), "returns": (None,), "starts": (None,)}
     with blocks.Blocks(probe, CHECK_STREAM, each, count=count, seed=seed, threads=threads) as stream:
         for index in range(count):
-            computed = []
+            computed: list[int] = []
 
             def compute(index=index, computed=computed):
                 computed.append(index)

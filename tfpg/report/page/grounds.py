@@ -86,7 +86,7 @@ def _hover(field: Field, counts: np.ndarray | None) -> list[list[str]]:
         for i, x in enumerate(field.xs):
             value = field.values[j, i]
             said = "not computed" if not np.isfinite(value) else sheets.number(value)
-            if field.low is not None and np.isfinite(value):
+            if field.low is not None and field.high is not None and np.isfinite(value):
                 said += sheets.interval(field.low[j, i], field.high[j, i])
             if counts is not None and np.isfinite(counts[j, i]):
                 said += f"<br>{counts[j, i]:,.0f} episodes"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from tfpg.report import dark
@@ -52,9 +53,8 @@ def drawn(name: str, figure: Figure, *, says: str = "", links: tuple[Link, ...] 
 def words(figure: Figure) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Title, caption and warnings as the figure itself says them."""
     found: dict[str, list[str]] = {}
-    for text in figure.texts:
-        if text is not figure._suptitle:
-            found.setdefault(text.get_gid() or "note", []).append(plain(text.get_text()))
+    for text in _notes(figure):
+        found.setdefault(text.get_gid() or "note", []).append(plain(text.get_text()))
     notes = [" ".join(lines) for name, lines in found.items() if name.startswith("note")]
     notes += [said for legend in figure.legends if (said := plain(legend.get_title().get_text()))]
     return plain(figure.get_suptitle()), tuple(notes), tuple(" ".join(lines) for name, lines in found.items() if name.startswith("warning"))
@@ -83,14 +83,18 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\$([^$]*)\$", formula, text or "")).strip()
 
 
+def _notes(figure: Figure) -> list[Text]:
+    """All of its texts but the title."""
+    return [text for text in figure.texts if text is not figure._suptitle]  # type: ignore[attr-defined]  # no public way
+
+
 def _bare(figure: Figure) -> None:
     """Without the words that the page says in letters of its own."""
     figure.suptitle("")
-    for text in list(figure.texts):
-        if text is not figure._suptitle:
-            text.remove()
+    for text in _notes(figure):
+        text.remove()
     for legend in figure.legends:
-        legend.set_title(None)
+        legend.set_title("")
         legend.set_in_layout(True)  # else it is cut off
 
 
