@@ -3,15 +3,16 @@
 import re
 
 # Messages quote what files and command lines say. What comes from a stranger must neither steer a terminal nor look like a line of
-# ours nor bury the sentence: so control characters are shown as escapes (our own lists begin their lines with two spaces), and very
-# long words lose their middle.
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]|\n(?!  \S)")
+# ours nor bury the sentence: so control characters are shown as escapes, ends of lines as spaces (our own lists begin their lines with
+# two spaces and stay), and very long words lose their middle.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_LINES = re.compile(r"\n(?!  \S)")
 _LONG = re.compile(r"(\S{200})\S{200,}(\S{20})")
 
 
 def plain(message: str) -> str:
     """The message, fit for a terminal."""
-    return _LONG.sub(r"\1…\2", _CONTROL.sub(lambda found: repr(found[0])[1:-1], message))
+    return _LONG.sub(r"\1…\2", _CONTROL.sub(lambda found: repr(found[0])[1:-1], _LINES.sub(" ", message)))
 
 
 class UserError(ValueError):

@@ -19,16 +19,16 @@ def title(subject: Subject) -> str:
 
 def interval(dataset: xr.Dataset, name: str, digits: int | None = None, **where: Any) -> str:
     """estimate [low, high]. Args: digits: after the point; None: so many that the interval's width shows two."""
-    values = [float(np.ravel(dataset[name + suffix].isel(where).values)[0]) for suffix in ("", "_low", "_high")]
-    value, low, high = values
+    value, low, high = values = [float(np.ravel(dataset[name + suffix].isel(where).values)[0]) for suffix in ("", "_low", "_high")]
     if np.isnan(value):
         return "unknown"
-    odd = digits is None and (0 < np.nanmax(np.abs(values)) < 1e-3 or np.nanmax(np.abs(values)) >= 1e12)  # rewards of such a unit
+    size = np.nanmax(np.abs(values))
+    odd = digits is None and (0 < size < 1e-3 or size >= 1e12)  # rewards of such a unit
     places = digits_for(high - low) if digits is None else digits
-    value, low, high = (f"{each:.4g}" if odd else number(each, places) for each in values)
-    if "unknown" in (low, high) or "nan" in (low, high):
-        return f"{value} [interval unknown]"
-    return f"{value} [{low}, {high}]"
+    said = [f"{each:.4g}" if odd else number(each, places) for each in values]
+    if np.isnan(low) or np.isnan(high):
+        return f"{said[0]} [interval unknown]"
+    return f"{said[0]} [{said[1]}, {said[2]}]"
 
 
 def number(value: Any, digits: int = 1) -> str:

@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams import metadata as hparams_metadata
 
 from tests.report.records import PPO, TRPO, N, T, iteration, small
 from tfpg.config import all_settings
+from tfpg.errors import UserError
 from tfpg.report import figures
 from tfpg.report.metrics import metrics
 from tfpg.report.summaries import ABSENT, Summaries, configuration_table, cut, hyperparameters
@@ -187,3 +188,9 @@ def test_configuration_table_has_a_row_for_each_setting_that_applies():
     assert "| trpo.delta | 0.13 |" in table and "ppo.clip_epsilon" not in table
     cells = {line.replace("\\|", "").count("|") for line in table.splitlines()}
     assert cells == {4}
+
+
+def test_a_directory_that_takes_no_event_file_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write an event file of TensorBoard in .*/file/below: .*\.$"):
+        Summaries(tmp_path / "file" / "below")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from tensorboard.plugins.hparams import api as hp
 
 from tfpg import settings, storage
 from tfpg.config import ALGORITHMS, Config, Setting, all_settings
+from tfpg.errors import UserError
 from tfpg.types import Iteration
 
 # A setting of the other algorithm: written so that its column exists in every run.
@@ -28,8 +30,10 @@ class Summaries:
     """Writes one run's event file; further writers on the same directory (a run continued) add files of their own."""
 
     def __init__(self, directory: str | os.PathLike, *, histograms: bool = False):
-        self._writer = tf.summary.create_file_writer(
-            os.fspath(directory), max_queue=1000, flush_millis=1000 * _FLUSH_SECONDS)
+        self._directory = directory
+        with self._refusals():
+            self._writer = tf.summary.create_file_writer(
+                os.fspath(directory), max_queue=1000, flush_millis=1000 * _FLUSH_SECONDS)
         self._histograms = histograms
 
     def write(self, iteration: Iteration, metrics: Mapping[str, float]) -> None:
@@ -48,7 +52,7 @@ class Summaries:
 
     def text(self, tag: str, markdown: str, *, env_steps: int = 0) -> None:
         """A text in Markdown."""
-        with self._writer.as_default():
+        with self._refusals(), self._writer.as_default():
             tf.summary.text(tag, markdown, step=env_steps)
 
     def hparams(self, config: Config, final_scores: Mapping[str, float] | None = None, *, env_steps: int = 0) -> None:
@@ -58,18 +62,20 @@ class Summaries:
         row = hyperparameters(config)
         # Rows of one trial are merged: every setting must be in its name, the readable ones first.
         digest = hashlib.sha256(json.dumps(row).encode()).hexdigest()[:8]
-        with self._writer.as_default():
+        with self._refusals(), self._writer.as_default():
             hp.hparams(row, trial_id=f"{config.preset} {config.env} {config.seed} {digest}")
         if final_scores:
             self._raw(Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in final_scores.items()]), env_steps)
 
     def flush(self) -> None:
         """Hands all that was written to the disk. Due before each checkpoint: what is lost later is not made again."""
-        self._writer.flush()
+        with self._refusals():
+            self._writer.flush()
 
     def close(self) -> None:
         """Flushes and ends the event file."""
-        self._writer.close()
+        with self._refusals():
+            self._writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -77,8 +83,17 @@ class Summaries:
     def __exit__(self, *_) -> None:
         self.close()
 
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What the disk refuses TensorFlow, as a UserError of one sentence."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = storage.short(error).rpartition("; ")[2].lower()
+            raise UserError(f"cannot write an event file of TensorBoard in {self._directory}: {reason}.") from error
+
     def _raw(self, summary: Summary, env_steps: int) -> None:
-        with self._writer.as_default():
+        with self._refusals(), self._writer.as_default():
             tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=env_steps)
 
     def _write_histograms(self, iteration: Iteration) -> None:
@@ -86,7 +101,7 @@ class Summaries:
         found = {"policy/actions": batch.actions, "policy/parameters": update.learner.theta,
                  "policy/advantages": batch.advantages, "value/train/targets": batch.value_targets,
                  "value/train/errors": tf.subtract(update.values_after, batch.value_targets)}
-        with self._writer.as_default(step=iteration.env_steps):
+        with self._refusals(), self._writer.as_default(step=iteration.env_steps):
             for tag, data in found.items():
                 tf.summary.histogram(tag, data)
 

@@ -42,7 +42,7 @@ def _rows(survey: Survey, tasks: Sequence[Task]) -> list[tuple[str, ...]]:
     for task in tasks:
         cost = survey.cost(task)
         episodes = ("", "", "") if not task.episodes else (
-            f"{task.episodes:,}", quantity(detectable(survey.pilot.std, task.episodes)), "few episodes" if task.episodes < FEW else "")
+            f"{task.episodes:,}", quantity(float(detectable(survey.pilot.std, task.episodes))), "few episodes" if task.episodes < FEW else "")
         rows.append(("" if task.surface == last else task.surface, task.what, f"{task.points:,}" if task.points else "", episodes[0],
                      f"{cost:,.0f}", tables.duration(cost / survey.pilot.pairs_per_second) if cost else "", *episodes[1:]))
         last = task.surface
