@@ -33,7 +33,7 @@ def define(values: flags.FlagValues) -> None:
                          lower_bound=0, flag_values=values)
     flags.DEFINE_boolean("histograms", False, "also write histograms to TensorBoard", flag_values=values)
     commandline.define_whole(
-        "heldout_every", 0, "look at every so-manieth update on pairs that it was not made from, as many as a batch has, in "
+        "heldout_every", 0, "iterations from one whose update is looked at on pairs that it was not made from to the next: as many as a batch has, in "
         "environments of their own; 0 = never (python -m launch.trust_region does it afterwards)", low=0, values=values)
 
 

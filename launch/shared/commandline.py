@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -30,6 +31,8 @@ Define = Callable[[flags.FlagValues], None]
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _PACKAGE = "_tfpg_configs"  # private: a user's own `configs` on sys.path keeps its name and never shadows ours
 _OWN_KINDS = {"int": "INTEGER", "float": "NUMBER", "bool": "true|false"}  # absl's names of a launcher's own flags
+_ABSL_REPEATS = ";\n    repeat this option to specify a list of values"
+_NEEDED = ("policy", "run", "dir", "study", "from")  # without which a command does nothing
 _HELP = ("--help", "-h", "-help", "--h", "--helpfull", "--helpshort")
 
 
@@ -233,9 +236,7 @@ def help_text(values: flags.FlagValues, program: str, about: str) -> str:
             setting = by_name[name]
             entry = _entry(f"--{name}={_kind_words(setting)}", _setting_words(setting, varying.get(name, set())), width)
         else:
-            flag = values[name]
-            default = "" if flag.default is None else f"; default {_as_text(flag.default)}"
-            entry = _entry(f"--{name}={_OWN_KINDS.get(flag.flag_type(), 'TEXT')}", flag.help + default, width)
+            entry = _entry(*_own_words(values[name]), width)
         groups.setdefault(name.rpartition(".")[0], []).append(entry)
     head = f"usage: python -m {program} [--name=value …]\n\n{textwrap.fill(about, width)}"
     ordered = sorted(groups, key=lambda group: (group != "", group not in ALGORITHMS))
@@ -265,6 +266,23 @@ def _kind_words(setting: Setting) -> str:
     base = next(kind for kind in setting.kind.__args__ if kind is not type(None)) if optional else setting.kind
     words = {bool: "true|false", int: "INTEGER", float: "NUMBER", str: "TEXT"}.get(base, "INTEGER,INTEGER,…")
     return words + ("|none" if optional else "")
+
+
+def _own_words(flag: flags.Flag) -> tuple[str, str]:
+    """A launcher's own flag: its name and kind; what it is, its range, its default. absl's additions to the help are said our way."""
+    text = flag.help.removesuffix(_ABSL_REPEATS)
+    choices = getattr(flag.parser, "enum_values", None)
+    if choices:
+        text = text.partition(">: ")[2]
+    elif text != flag.help and "may be given often" not in text:
+        text += "; may be given often"
+    bounds = [(words, getattr(flag.parser, bound, None)) for words, bound in (("at least", "lower_bound"), ("at most", "upper_bound"))]
+    limits = [f"{words} {value:.10g}" for words, value in bounds if value is not None]
+    default = f"default {_as_text(flag.default)}"
+    if flag.default is None:
+        default = "needed" if flag.name in _NEEDED else "" if re.search("default|unless", text) else "not given by default"
+    head = f"--{flag.name}={'|'.join(choices) if choices else _OWN_KINDS.get(flag.flag_type(), 'TEXT')}"
+    return head, "; ".join(filter(None, [text, " and ".join(limits), default]))
 
 
 def _setting_words(setting: Setting, by_presets: set) -> str:

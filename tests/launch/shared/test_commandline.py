@@ -1,6 +1,8 @@
 """Does a command line become a configuration, or one sentence and the right exit code, at once?"""
 
+import importlib
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -282,3 +284,19 @@ def test_ctrl_c_while_python_runs_a_text_ends_with_130_like_any_other(tmp_path):
     done = subprocess.run([sys.executable, "-m", "interrupted"], env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True,
                           text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (130, 1)
+
+
+@pytest.mark.parametrize("launcher", ["train", "evaluate", "landscape", "trust_region", "gradients", "values", "steps", "study", "claims",
+                                      "report", "benchmark", "import_policy"])
+def test_every_flag_of_every_launcher_says_its_range_and_its_default(launcher):
+    values = flags.FlagValues()
+    importlib.import_module(f"launch.{launcher}").define(values)
+    text = commandline.help_text(values, f"launch.{launcher}", "About.")
+    entries = re.findall(r"^  --(\S+?)=(.*)\n((?:      .*\n?)+)", text, re.MULTILINE)
+    assert {name for name, _, _ in entries} == set(values)
+    for name, kind, words in entries:
+        words = " ".join(words.split())
+        assert re.search("default|unless|needed", words), name
+        assert "repeat this option" not in words
+        if kind in ("INTEGER", "NUMBER"):
+            assert re.search(r"at least|above|at most|log standard deviation|entropy", words), name
