@@ -111,7 +111,21 @@ class Pictures(Named):
 
 
 class Dictionary(Named):
-    observation_space = Dict({"a": Box(0, 1, (1,))})
+    observation_space = Dict({"a": Box(0, 1, (1,)), "b": Box(0, 255, (8, 8), np.uint8)})
+
+
+class Goal(Counter):
+    """Counter, which shows its length as a goal apart."""
+
+    observation_space = Dict({"observation": Box(-np.inf, np.inf, (1,), np.float64), "goal": Box(-np.inf, np.inf, (), np.float64)})
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed)
+        return {"observation": obs[:1], "goal": obs[1]}, info
+
+    def step(self, action):
+        obs, *others = super().step(action)
+        return {"goal": obs[1], "observation": obs[:1]}, *others
 
 
 class Vector(Counter):
@@ -130,5 +144,5 @@ def register():
     for name, kind, limit in (
             ("Counter", Counter, None), ("LimitedCounter", Counter, 5), ("Drift", Drift, 50), ("Broken", Broken, 200), ("UnlimitedBroken", Broken, None),
             ("Slow", Slow, 10_000), ("Named", Named, 10), ("Pictures", Pictures, 10), ("Dictionary", Dictionary, 10),
-            ("Vector", Vector, 10), ("Whole", Whole, 10), ("Nothing", Nothing, 10)):
+            ("Vector", Vector, 10), ("Whole", Whole, 10), ("Goal", Goal, 20), ("Nothing", Nothing, 10)):
         gym.register(f"Tfpg{name}-v0", entry_point=kind, max_episode_steps=limit)

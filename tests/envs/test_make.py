@@ -52,6 +52,16 @@ def test_a_module_before_the_colon_is_imported_and_registers_its_task(tmp_path, 
     del sys.modules["tfpg_own_task"], gym.registry["Own-v3"]
 
 
+def test_a_dictionary_of_vectors_is_one_vector_in_the_order_of_its_space():
+    task = describe("TfpgGoal-v0")
+    assert (task.obs_size, task.engine) == (2, "gymnasium")
+    goal, plain = (make(describe(name), [5, 6]) for name in ("TfpgGoal-v0", "TfpgCounter-v0"))
+    ids = np.arange(2, dtype=np.int32)
+    np.testing.assert_array_equal(goal.reset(ids), plain.reset(ids)[:, ::-1])  # Gymnasium's Dict sorts its keys: goal, observation
+    one, other = (engine.step(np.zeros((2, 1), np.float32), ids) for engine in (goal, plain))
+    np.testing.assert_array_equal(one.successors, other.successors[:, ::-1])
+
+
 @pytest.mark.parametrize(("env_id", "arguments", "engine", "sentence"), [
     ("Hoper-v5", {}, "auto", "there is no task Hoper-v5: did you mean Hopper-v5?"),
     ("hopper", {}, "auto", "there is no task hopper: did you mean Hopper-v5?"),

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from tfpg.envs.opened import opened
+
 
 class Outcome(NamedTuple):
     """What one step of n environments gave; never an observation after a reset."""
@@ -139,14 +141,12 @@ class GymnasiumEngine:
     replaying one episode, and a user's own task needs no support for it."""
 
     def __init__(self, task: Any, seeds: Sequence[int], threads: int):
-        import gymnasium as gym
-
         self.num_envs = len(seeds)
         self.beats = 0
         self.current: int | None = None
         self._task, self._seeds = task, [int(seed) for seed in seeds]
         with quiet():
-            self._envs = [gym.make(task.id, disable_env_checker=True, **dict(task.env_args)) for _ in seeds]
+            self._envs = [opened(task.id, dict(task.env_args)) for _ in seeds]
         self._action_dtype = np.int64 if task.discrete else self._envs[0].action_space.dtype
         self._starts = np.zeros(self.num_envs, np.int64)
 

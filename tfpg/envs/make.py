@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tfpg.envs.engines import Engine, EnvPoolEngine, GymnasiumEngine, quiet
+from tfpg.envs.opened import opened
 from tfpg.errors import UserError, nearest
 
 UNLIMITED = 2**31 - 1  # EnvPool's way of saying that a task has no time limit
@@ -117,7 +118,7 @@ def _from_gymnasium(env_id: str, env_args: tuple) -> Task:
     if name not in _maintained():
         raise UserError(f"{env_id} was removed from Gymnasium: {_suggestion(name, _maintained())}")
     try:
-        env = gym.make(name, disable_env_checker=True, **dict(env_args))
+        env = opened(name, dict(env_args))
     except TypeError as error:
         raise UserError(_wrong_argument(env_id, gym.registry[name], env_args, error)) from error
     except Exception as error:
@@ -133,8 +134,8 @@ def _task(env_id: str, env_args: tuple, observations: Any, actions: Any, time_li
     from gymnasium.spaces import Box, Discrete
 
     if not isinstance(observations, Box) or len(observations.shape) != 1:
-        raise UserError(f"{env_id} has observations {_space(observations)}: only flat vectors (a Box of one dimension) "
-                        "can be learned from; wrap the task in gymnasium.wrappers.FlattenObservation.")
+        raise UserError(f"{env_id} has observations {_space(observations)}: only flat vectors (a Box of one dimension, "
+                        "or a dictionary of such) can be learned from; wrap the task in gymnasium.wrappers.FlattenObservation.")
     if not observations.shape[0]:
         raise UserError(f"{env_id} has observations {_space(observations)}: there is nothing to learn from.")
     if isinstance(actions, Discrete):

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfpg import storage
+from tfpg.envs.opened import opened
 from tfpg.errors import RunError, UserError
 
 FRAMES_PER_SECOND = 30  # where the task does not say
@@ -51,7 +52,7 @@ def record(env_id: str, env_args: dict[str, Any], act: Callable[[np.ndarray], An
 
     gym.logger.min_level = gym.logger.ERROR
     try:
-        env = gym.make(env_id, disable_env_checker=True, **env_args)
+        env = opened(env_id, env_args)
         try:
             observations, ended = [env.reset(seed=seed)[0]], False
             actions: list[np.ndarray] = []
@@ -159,7 +160,7 @@ def _make(recording: Recording) -> Any:
         modes = _modes(gym, recording.env_id)
         if modes is not None and "rgb_array" not in modes:
             raise RunError(f"{recording.env_id} cannot be filmed: it has no rgb_array pictures.")
-        env = gym.make(recording.env_id, render_mode="rgb_array", disable_env_checker=True, **recording.env_args)
+        env = opened(recording.env_id, recording.env_args, render_mode="rgb_array")
         if not {"camera_id", "camera_name"} & set(recording.env_args):
             _follow(env)
         return env
