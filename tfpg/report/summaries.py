@@ -89,7 +89,7 @@ class Summaries:
         try:
             yield
         except tf.errors.OpError as error:
-            reason = storage.short(error).rpartition("; ")[2].lower()
+            reason = str(error).partition("\n")[0].rpartition("; ")[2].lower()  # after TensorFlow's operation and the file
             raise UserError(f"cannot write an event file of TensorBoard in {self._directory}: {reason}.") from error
 
     def _raw(self, summary: Summary, env_steps: int) -> None:

@@ -43,7 +43,8 @@ def _rows(dataset: xr.Dataset) -> list[tuple[str, ...]]:
         mean, low, high = (float(part[f"mean_gain{end}"]) for end in ("", "_low", "_high"))
         between, known = float(part["variance_between"]), part["correlation"].values[np.isfinite(part["correlation"].values)]
         slope = [float(part[f"curve_slope{end}"]) if "curve_slope" in part else np.nan for end in ("", "_low", "_high")]
-        rows.append((str(int(k)), str(int((part["iteration"] >= 0).sum())), _interval(mean, low, high), f"{100 * mean / abs(final):+.2g} %",
+        share = f"{100 * mean / abs(final):+.2g} %" if final else ""  # of a final return of 0 nothing is a share
+        rows.append((str(int(k)), str(int((part["iteration"] >= 0).sum())), _interval(mean, low, high), share,
                      said(low, high, margin), f"{100 * float(part['drops']):.0f} %", _share(float(part["drops_freed"])),
                      f"{np.sqrt(between):,.3g}" if between > 0 else "unknown", f"{known.mean():.2f}" if known.size else "",
                      _number(float(part["detectable"])), _interval(*slope) if np.isfinite(slope).all() else ""))

@@ -215,8 +215,8 @@ def cluster_influence(values: np.ndarray, clusters: np.ndarray) -> tuple[np.ndar
     rows = values.reshape(math.prod(shape), pairs)
     known = np.isfinite(rows).all(-1)
     sums = np.stack([np.bincount(index, row, count) for row in rows]) if len(rows) else np.zeros((0, count))
-    mean = np.where(known, sums.sum(-1) / pairs, np.nan)
-    influence = (sums - sizes * mean[:, np.newaxis]) / pairs
+    mean = np.where(known, sums.sum(-1) / pairs, np.nan) if pairs else np.full(len(rows), np.nan)  # of nothing: unknown
+    influence = (sums - sizes * mean[:, np.newaxis]) / max(pairs, 1)
     return mean.reshape(shape), influence.reshape(*shape, count)
 
 

@@ -26,7 +26,7 @@ def judged(*, values: np.ndarray, targets: np.ndarray, kept: np.ndarray, cluster
     """V against one target. Args: [B] each; kept: not terminal. Explained variance and bias are of all pairs, as in training."""
     errors = relative_errors(values=values[kept], targets=targets[kept])
     return Judgement(
-        positive(clustered(errors.errors, clusters[kept])), np.asarray(errors.floored.mean()),
+        positive(clustered(errors.errors, clusters[kept])), np.asarray(errors.floored.mean() if errors.floored.size else np.nan),
         explained_variances(values=values, targets=targets, clusters=clusters), clustered(values - targets, clusters),
         np.sqrt(np.mean(np.square(targets))))
 
