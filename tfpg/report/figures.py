@@ -72,7 +72,7 @@ def settled(figure: Figure) -> Figure:
                                           (axes.get_yscale(), axes.get_ylim(), axes.dataLim.minposy, axes.set_ylim)):
             if scale == "log" and (min(ends) <= 0 or not np.isfinite(least)):
                 limit(0.5, 2)
-                axes.text(0.5, 0.5, "nothing above 0", transform=axes.transAxes, ha="center", va="center", color="0.5", fontsize=8)
+                axes.text(0.5, 0.53, "nothing above 0", transform=axes.transAxes, ha="center", va="bottom", color="0.5", fontsize=8)
     return figure
 
 
