@@ -99,5 +99,6 @@ def test_errors_that_no_logarithmic_axis_can_show_leave_a_word_in_their_panel(er
     for name in ("mre", "mre_low", "mre_high"):
         dataset[name][:] = error
     figure = draw(dataset)
-    assert figures.png(figure).startswith(b"\x89PNG")  # matplotlib refuses a logarithmic axis without a positive number
+    for _ in range(2):
+        assert figures.png(figure).startswith(b"\x89PNG")  # matplotlib refuses a logarithmic axis without a positive number
     assert [text.get_text() for axes in figure.axes for text in axes.texts].count("nothing above 0") == 1

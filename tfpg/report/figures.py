@@ -37,6 +37,8 @@ _BOUND: dict[str, Any] = {"linestyle": (0, (1, 2)), "linewidth": 1.6, "zorder": 
 # The ratio's bound where no run clips: the published figures draw it for every algorithm.
 _USUAL_RATIO_BOUND = 1.2
 
+_NOTHING = "nothing"  # marks the word of an empty panel
+
 
 class _Look(NamedTuple):
     colour: str
@@ -72,7 +74,9 @@ def settled(figure: Figure) -> Figure:
                                           (axes.get_yscale(), axes.get_ylim(), axes.dataLim.minposy, axes.set_ylim)):
             if scale == "log" and (min(ends) <= 0 or not np.isfinite(least)):
                 limit(0.5, 2)
-                axes.text(0.5, 0.53, "nothing above 0", transform=axes.transAxes, ha="center", va="bottom", color="0.5", fontsize=8)
+                for old in [text for text in axes.texts if text.get_gid() == _NOTHING]:  # a figure is saved in several forms
+                    old.remove()
+                axes.text(0.5, 0.53, "nothing above 0", transform=axes.transAxes, ha="center", va="bottom", color="0.5", fontsize=8, gid=_NOTHING)
     return figure
 
 
