@@ -30,7 +30,7 @@ _MARGIN = 15.0  # s of the budget that ending takes
 def define(values: flags.FlagValues) -> None:
     """The launcher's flags."""
     flags.DEFINE_list("env", TASKS.split(","), "tasks, a column each; starts are measured on the first", flag_values=values)
-    flags.DEFINE_list("only", [], f"some of {','.join(GROUPS)}; default all", flag_values=values)
+    flags.DEFINE_list("only", None, f"some of {','.join(GROUPS)}; default all", flag_values=values)
     commandline.define_whole("rounds", 5, "rounds, fewer where the time is over", low=benchrounds.LEAST, values=values)
     flags.DEFINE_float("minutes", 8.0, "time for everything; two rounds are made in any case", lower_bound=0.0, flag_values=values)
     flags.DEFINE_float("seconds", 0.4, "seconds of each measurement in a round, one unit of its work at least", lower_bound=0.0,
@@ -52,7 +52,7 @@ def body(values: flags.FlagValues) -> int:
     """The table, or the scaling; as text or as JSON."""
     began, before = time.monotonic(), machine.facts()  # its load is not yet ours
     _check_scaling(values)
-    groups, configs = _groups(values.only), _configs(values.env)
+    groups, configs = _groups(values.only or []), _configs(values.env)
     try:
         if values.scaling:
             from launch.benchmarking import scaling as benchscaling

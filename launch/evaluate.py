@@ -24,10 +24,10 @@ def define(values: flags.FlagValues) -> None:
     whole("episodes", 100, "episodes of each form; below 50 the intervals are not to be trusted", values=values)
     whole("seed", 0, "seed of start states and noise", low=0, high=2**32 - 1, values=values)
     whole("num_envs", 32, "environments stepped together", values=values)
-    whole("max_steps", None, "cuts episodes after so many steps; unless given the task's time limit, or 1000 where it has none",
+    whole("max_steps", None, "cuts episodes after so many steps; default the task's time limit, or 1000 where it has none",
           values=values)
     flags.DEFINE_string("video", None, "also film one greedy episode, for example hopper.mp4", flag_values=values)
-    flags.DEFINE_string("output", None, "directory of the result; unless given the run's diagnostics directory, or the "
+    flags.DEFINE_string("output", None, "directory of the result; default the run's diagnostics directory, or the "
                         "current one for a policy that lies elsewhere", flag_values=values)
     policies.define_foreign(values)
 
@@ -60,7 +60,7 @@ def body(values: flags.FlagValues) -> int:
     say(table(probed, found))
     name = f"evaluation-{probed.iteration:06d}.nc" if isinstance(probed, probe.Probe) else f"evaluation-{policy.stem}.nc"
     say(f"stored in {results.save(found.dataset, policies.output(values.output, policy) / name)}")
-    return 0 if video is None else _film(probed, seed, video)
+    return 0 if video is None else _film(probed, seed, values.max_steps, video)
 
 
 def table(probed, found) -> str:
@@ -87,7 +87,7 @@ def table(probed, found) -> str:
     return "\n".join(lines)
 
 
-def _film(probed, seed: int, video: Path) -> int:
+def _film(probed, seed: int, max_steps: int | None, video: Path) -> int:
     """One greedy episode on Gymnasium, whose start states are not those of EnvPool. Returns the exit code."""
     import numpy as np
     import tensorflow as tf
@@ -103,7 +103,8 @@ def _film(probed, seed: int, video: Path) -> int:
 
     start = seeds.environments(seed, "evaluation_environments", 1)[0]
     try:
-        recording = render.record(probed.task.id, dict(probed.task.env_args), act, start, probed.task.time_limit or LIMIT)
+        recording = render.record(probed.task.id, dict(probed.task.env_args), act, start,
+                                  max_steps or probed.task.time_limit or LIMIT)
         render.make_video(recording, video)
     except RunError as error:
         say(f"launch.evaluate: {error}", sys.stderr)

@@ -30,9 +30,9 @@ def define(values: flags.FlagValues) -> None:
          f"{NONE}: it was, and what it saw was not normalised", flag_values=values)
     flags.DEFINE_bool("trust_pickle", False, "reads the file of --vec_normalize, a pickle. Its opcodes are read and nothing is run; names "
                       "that no such file needs are refused", flag_values=values)
-    text("env", None, "the task that the policy acts in, for example Hopper-v5", flag_values=values)
+    text("env", None, "the task that the policy acts in, for example Hopper-v5; needed", flag_values=values)
     text("env_args", None, "its keyword arguments, as JSON", flag_values=values)
-    text("output", None, "directory of the SavedModel; an older import there is replaced, anything else is not", flag_values=values)
+    text("output", None, "directory of the SavedModel; an older import there is replaced, anything else is not; needed", flag_values=values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,7 +78,8 @@ def _source(given: str | None) -> Path:
     if not path.exists():
         raise UserError(f"there is no file {path}.")
     if path.suffix == ".keras" or (path / "saved_model.pb").exists():
-        raise UserError(f"{path} needs no import: launch.evaluate and launch.landscape read it, --policy={path} --env=TASK.")
+        task = "" if (path / sums.METADATA).exists() or (path / sums.IMPORTED).exists() else " --env=TASK"  # these name their own
+        raise UserError(f"{path} needs no import: launch.evaluate and launch.landscape read it, --policy={path}{task}.")
     if path.is_dir():
         raise UserError(f"{path} is a directory and no SavedModel: --from takes the zip that model.save wrote.")
     return path

@@ -33,8 +33,8 @@ def define(values: flags.FlagValues) -> None:
                          lower_bound=0, flag_values=values)
     flags.DEFINE_boolean("histograms", False, "also write histograms to TensorBoard", flag_values=values)
     commandline.define_whole(
-        "heldout_every", 0, "iterations from one whose update is looked at on pairs that it was not made from to the next: as many as a batch has, in "
-        "environments of their own; 0 = never (python -m launch.trust_region does it afterwards)", low=0, values=values)
+        "heldout_every", 0, "every so many iterations the update is looked at on held-out pairs too: as many as a batch has, from environments of their "
+        "own; 0 = never (python -m launch.trust_region does it afterwards)", low=0, values=values)
 
 
 def main(argv: list[str] | None = None) -> int:

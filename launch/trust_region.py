@@ -23,8 +23,8 @@ def define(values: flags.FlagValues) -> None:
                               flag_values=values)
     flags.DEFINE_string("scale", "small", f"{scales.names('TRUST_REGIONS')} (configs/diagnostics.py): how many iterations are looked at on "
                         "held-out pairs", flag_values=values)
-    whole("heldout_every", None, "iterations from one that is played held-out pairs for to the next; 0 plays none; what the run itself looked at is shown in any case; default by "
-          f"--scale: {scales.by_scale('TRUST_REGIONS', 'heldout_every')}", low=0, values=values)
+    whole("heldout_every", None, "every so many iterations held-out pairs are played; 0 = never; what the run itself looked at is shown in any case; "
+          f"default by --scale: {scales.by_scale('TRUST_REGIONS', 'heldout_every')}", low=0, values=values)
     whole("heldout_pairs", None, "pairs of a held-out pool; default as many as a batch of the run has, for largest ratios are "
           "compared at equal numbers", low=2, values=values)
     flags.DEFINE_bool("dry_run", False, "only says what it would cost", flag_values=values)

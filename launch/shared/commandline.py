@@ -33,6 +33,8 @@ _PACKAGE = "_tfpg_configs"  # private: a user's own `configs` on sys.path keeps 
 _OWN_KINDS = {"int": "INTEGER", "float": "NUMBER", "bool": "true|false"}  # absl's names of a launcher's own flags
 _ABSL_REPEATS = ";\n    repeat this option to specify a list of values"
 _NEEDED = ("policy", "run", "dir", "study", "from")  # without which a command does nothing
+_OTHER_WORDS = {"policy": _NEEDED, "run": _NEEDED, "dir": _NEEDED, "preset": ("algo",), "task": ("env",),
+                "output": ("workdir",), "workdir": ("output", "dir", "run")}  # what other launchers or libraries call it
 _HELP = ("--help", "-h", "-help", "--h", "--helpfull", "--helpshort")
 
 
@@ -78,7 +80,7 @@ def define_settings(values: flags.FlagValues) -> None:
         text = _Text()  # validated by tfpg.settings.parse, which knows the setting's type and words its errors
         flag = flags.Flag(text, None, setting.name, None, setting.text, boolean=setting.kind is bool)
         values[setting.name] = flag
-    flags.DEFINE_string("workdir", None, "directory of the run; if absent runs/<algo>-<env>-<seed>", flag_values=values)
+    flags.DEFINE_string("workdir", None, "directory of the run; default runs/<algo>-<env>-<seed>", flag_values=values)
 
 
 def resolve(values: flags.FlagValues) -> Config:
@@ -157,18 +159,47 @@ def parsed(values: flags.FlagValues, argv: list[str], word: str | None = None) -
     except flags.UnrecognizedFlagError as error:
         names = [f"--{name}" for name in values] + [f"--no{name}" for name in values if values[name].boolean]
         raise UserError(f"there is no flag --{error.flagname}: {_nearest_flag(error.flagname, names)}") from None
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_illegal(values, str(error))) from None
     except flags.Error as error:
         message = str(error)
         raise UserError(f"{message[:1].lower()}{message[1:].rstrip('.')}.") from None
     if word is not None and left_over and not values[word].present:
         values[word].parse(left_over.pop(0))
     if left_over:
-        raise UserError(f"the argument {left_over[0]!r} stands alone: every setting is a flag, --name=value.")
+        raise UserError(f"the argument {left_over[0]!r} stands alone: {_taken_by(left_over[0], values, word)}")
     return values
 
 
+def _illegal(values: flags.FlagValues, message: str) -> str:
+    """absl's words for a value that a flag cannot have, where they are Python's, in ours."""
+    found = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
+    parser = values[found[1]].parser if found is not None and found[1] in values else None
+    if found is None or parser is None or isinstance(parser, _Whole):
+        return f"{message.rstrip('.')}."
+    if choices := getattr(parser, "enum_values", None):
+        return f"{found[0]}{nearest(found[2], choices)}"
+    if isinstance(parser, flags.BooleanParser):
+        return f"{found[0]}{found[2]} is not true or false."
+    bounds = [(words, getattr(parser, bound, None)) for words, bound in (("at least", "lower_bound"), ("at most", "upper_bound"))]
+    limits = " and ".join(f"{words} {value:.10g}" for words, value in bounds if value is not None)
+    kind = "whole number" if isinstance(parser, flags.IntegerParser) else "number"
+    return f"{found[0]}{found[2]} is not a {kind}{f' of {limits}' if limits else ''}."
+
+
+def _taken_by(argument: str, values: flags.FlagValues, word: str | None) -> str:
+    """The flag that was probably meant by an argument without one: a preset's, or that without which the command does nothing."""
+    if "algo" in values and argument in presets():
+        return f"did you mean --algo={argument}?"
+    needed = [name for name in _NEEDED if name in values and name != word]
+    return f"did you mean --{needed[0]}={argument}?" if needed else "every setting is a flag, --name=value."
+
+
 def _nearest_flag(name: str, names: list[str]) -> str:
-    """The nearest flag, also when the section before the dot was left out; the whole list would be no help."""
+    """The nearest flag, also when the section before the dot was left out or another launcher's or library's word for it was used;
+    the whole list would be no help."""
+    if other := [f"--{known}" for known in _OTHER_WORDS.get(name, ()) if f"--{known}" in names]:
+        return f"did you mean {other[0]}?"
     leaves = [known for known in names if known.rpartition(".")[2] == name.rpartition(".")[2]]
     if leaves:
         return f"did you mean {' or '.join(leaves)}?"
@@ -280,7 +311,7 @@ def _own_words(flag: flags.Flag) -> tuple[str, str]:
     limits = [f"{words} {value:.10g}" for words, value in bounds if value is not None]
     default = f"default {_as_text(flag.default)}"
     if flag.default is None:
-        default = "needed" if flag.name in _NEEDED else "" if re.search("default|unless", text) else "not given by default"
+        default = "needed" if flag.name in _NEEDED else "" if re.search("default|unless|needed$", text) else "not given by default"
     head = f"--{flag.name}={'|'.join(choices) if choices else _OWN_KINDS.get(flag.flag_type(), 'TEXT')}"
     return head, "; ".join(filter(None, [text, " and ".join(limits), default]))
 

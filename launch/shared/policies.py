@@ -34,8 +34,11 @@ def named(given: str | None, flag: str = "policy") -> Path:
     if not path.exists():
         hint = f": {_choose(path.parent)}" if path.parent.name == "policies" and path.parent.is_dir() else ""
         raise UserError(f"there is no {'file' if path.suffix else 'directory'} {path}{hint}.")
+    if flag == "policy" and path.is_file() and path.suffix != ".keras":
+        raise UserError(f"{path} is a file, --{flag} takes the directory of a SavedModel, or a .keras file{_instead(path)}.")
     if path.is_dir() and not any((path / name).exists() for name in ("saved_model.pb", *_OURS)):
-        raise UserError(f"{path} holds no SavedModel.")
+        held = any((entry / _OURS[0]).exists() for entry in path.iterdir())
+        raise UserError(f"{path} is no SavedModel but holds such: {_choose(path)}." if held else f"{path} holds no SavedModel.")
     return path
 
 
@@ -132,6 +135,16 @@ def check_apart(paths: Sequence[Path], directories: Sequence[Path]) -> None:
             raise UserError(f"{taken[directory]} and {path} would both be stored in {directory}: look at them one command each, "
                             "with --output.")
         taken[directory] = path
+
+
+def _instead(file: Path) -> str:
+    """What was probably meant by a file in the place of a policy."""
+    beside = file.parent.parent / "policies"
+    if file.parent.name == "iterates" and beside.is_dir():
+        return f": {_choose(beside)}"
+    if file.suffix == ".zip":
+        return ": python -m launch.import_policy makes one of what Stable-Baselines3 saved"
+    return f": {file.parent} is one" if file.name == "saved_model.pb" else ""
 
 
 def _choose(policies: Path) -> str:

@@ -69,7 +69,7 @@ def test_a_dictionary_of_vectors_is_one_vector_in_the_order_of_its_space():
     ("Hopper-v2", {}, "auto", "Hopper-v2 was removed from Gymnasium: did you mean Hopper-v5?"),
     ("Hopper-v3", {}, "auto", "Hopper-v3 was removed from Gymnasium: did you mean Hopper-v5?"),
     ("LunarLander-v2", {}, "gymnasium", "there is no task LunarLander-v2: did you mean LunarLander-v3?"),
-    ("zzzzzz", {}, "auto", "there is no task zzzzzz: Gymnasium's list_registered_envs names them all."),
+    ("zzzzzz", {}, "auto", "there is no task zzzzzz: gymnasium.pprint_registry() and envpool.list_all_envs() name all there are, "),
     ("no_such_module:Task-v0", {}, "auto", "(ModuleNotFoundError: No module named 'no_such_module'.)"),
     ("no_such_module:Task-v0", {}, "auto", "no_such_module:Task-v0: the module no_such_module could not be imported "),
     ("TfpgCounter-v0", {}, "envpool", "EnvPool has no task TfpgCounter-v0: "),

@@ -23,6 +23,9 @@ def run(tmp_path_factory):
     run = tmp_path_factory.mktemp("run")
     storage.write_json(run / "config.json", {})
     handmade.Made(handmade.config("CartPole-v1", algorithm=Ppo(minibatches=2))).save(run / "policies" / "000007")
+    (run / "iterates").mkdir()
+    for file in ("iterates/000007.npz", "model.zip"):
+        (run / file).touch()
     return run
 
 
@@ -68,12 +71,24 @@ def test_a_film_that_cannot_be_made_leaves_the_numbers(run, tmp_path, monkeypatc
     assert "greedy" in captured.out and (tmp_path / "evaluation-000007.nc").exists()
 
 
+def test_the_film_is_cut_where_the_episodes_are(run, tmp_path, monkeypatch):
+    lengths = []
+    monkeypatch.setattr(render, "make_video", lambda recording, path: lengths.append(len(recording.actions)))
+    assert evaluate.main([f"--policy={run}/policies/000007", "--episodes=2", "--max_steps=3", f"--output={tmp_path}",
+                          f"--video={tmp_path}/v.mp4"]) == 0
+    assert lengths == [3]  # CartPole's pole stands longer, whatever is done
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     ([], "which policy?"),
     (["--policy={run}"], "choose one of 000007"),
     (["--policy={run}/absent"], "there is no directory"),
     (["--policy={run}/diagnostics_"], "there is no directory"),
-    (["--policy={run}/policies"], "holds no SavedModel"),
+    (["--policy={run}/policies"], "is no SavedModel but holds such: choose one of "),
+    (["--policy={run}/config.json"], "config.json is a file, --policy takes the directory of a SavedModel, or a .keras file.\n"),
+    (["--policy={run}/policies/000007/saved_model.pb"], "a .keras file: {run}/policies/000007 is one.\n"),
+    (["--policy={run}/iterates/000007.npz"], "a .keras file: choose one of 000007 in {run}/policies.\n"),
+    (["--policy={run}/model.zip"], "a .keras file: python -m launch.import_policy makes one of what Stable-Baselines3 saved.\n"),
     (["--policy={run}/policies/000007", "--video=film.txt"], "must end in one of"),
     (["--policy={run}/policies/000007", "--episodes=0"], "episodes"),
     (["--policy={run}/policies/000007", "--episode=3"], "--episodes"),
@@ -82,7 +97,7 @@ def test_a_film_that_cannot_be_made_leaves_the_numbers(run, tmp_path, monkeypatc
 def test_bad_input_is_one_sentence_and_exit_code_2(run, capsys, arguments, words):
     assert evaluate.main([argument.format(run=run) for argument in arguments]) == 2
     err = capsys.readouterr().err
-    assert words in err and err.count("\n") == 1
+    assert words.format(run=run) in err and err.count("\n") == 1
 
 
 def test_damage_is_named_with_exit_code_2(run, tmp_path, capsys):

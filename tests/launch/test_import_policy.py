@@ -87,6 +87,15 @@ def test_a_policy_that_needs_no_import_is_told_so(folder, tmp_path):
                 f"--output={tmp_path}/p")
 
 
+def test_one_that_names_its_task_is_told_no_task(tmp_path):
+    path = tmp_path / "000450"
+    path.mkdir()
+    for name in ("saved_model.pb", sums.METADATA):
+        (path / name).touch()
+    refused(f"{path} needs no import: launch.evaluate and launch.landscape read it, --policy={path}.\n", f"--from={path}",
+            "--env=Pendulum-v1", f"--output={tmp_path}/p")
+
+
 def test_a_malicious_pickle_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     evil = pickle.dumps(Evil(os.system, "touch ran"))

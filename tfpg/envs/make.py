@@ -199,7 +199,9 @@ def _suggestion(env_id: str, known: Sequence[str]) -> str:
         base, _, version = name.partition("-v")
         newest[base.lower()] = max(newest.get(base.lower(), (-1, "")), (int(version) if version.isdigit() else 0, name))
     close = difflib.get_close_matches(env_id.partition("-v")[0].lower(), newest, n=1, cutoff=0.6)
-    return f"did you mean {newest[close[0]][1]}?" if close else "Gymnasium's list_registered_envs names them all."
+    if close:
+        return f"did you mean {newest[close[0]][1]}?"
+    return "gymnasium.pprint_registry() and envpool.list_all_envs() name all there are, and one that a module registers is module:Id."
 
 
 def _space(space: Any) -> str:

@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[3]
 def define(values):
     commandline.define_settings(values)
     flags.DEFINE_integer("points", 9, "grid points", lower_bound=2, flag_values=values)
+    flags.DEFINE_float("minutes", 8.0, "time for it", lower_bound=0.0, flag_values=values)
+    flags.DEFINE_float("shift", 0.0, "by how much", flag_values=values)
+    flags.DEFINE_bool("quietly", False, "without a word", flag_values=values)
+    flags.DEFINE_enum("where", "here", ["here", "there"], "where", flag_values=values)
 
 
 def launch(argv, body=commandline.resolve, define=define):
@@ -95,7 +99,8 @@ def test_the_bodys_exit_code_is_the_launchers():
     ("--step_size=1", "there is no flag --step_size: did you mean --value.step_size or --ppo.step_size?"),
     ("--nocode_level.aneal", "there is no flag --nocode_level.aneal: did you mean --nocode_level.anneal?"),
     ("--sead=1", "there is no flag --sead: did you mean --seed?"),
-    ("--preset=ppo", "there is no flag --preset: --help lists them."),
+    ("--preset=ppo", "there is no flag --preset: did you mean --algo?"),
+    ("--output=mine", "there is no flag --output: did you mean --workdir?"),
     ("--algo=tropo", "there is no preset algo=tropo: did you mean trpo?"),
     ("--seed=x", "seed=x is not an integer."),
     ("--seed=-1", "seed=-1 is out of range: it must be at least 0."),
@@ -104,7 +109,15 @@ def test_the_bodys_exit_code_is_the_launchers():
     ("--rollout.engine=envpol", "rollout.engine=envpol is not known: did you mean envpool?"),
     ("--total_steps=10", "total_steps=10 is less than one iteration of rollout.num_steps=2048 pairs."),
     ("extra", "the argument 'extra' stands alone: every setting is a flag, --name=value."),
-    ("--points=x", "flag --points=x: invalid literal for int() with base 10: 'x'."),
+    ("ppo", "the argument 'ppo' stands alone: did you mean --algo=ppo?"),
+    ("--points=x", "flag --points=x: x is not a whole number of at least 2."),
+    ("--points=1", "flag --points=1: 1 is not a whole number of at least 2."),
+    ("--minutes=soon", "flag --minutes=soon: soon is not a number of at least 0."),
+    ("--minutes=-1", "flag --minutes=-1: -1 is not a number of at least 0."),
+    ("--shift=far", "flag --shift=far: far is not a number."),
+    ("--quietly=maybe", "flag --quietly=maybe: maybe is not true or false."),
+    ("--where=up", "flag --where=up: choose one of here, there."),
+    ("--where=thre", "flag --where=thre: did you mean there?"),
 ])
 def test_bad_input_is_one_sentence_and_exit_code_2(capsys, argument, sentence):
     code, config = launch([argument])
@@ -112,6 +125,23 @@ def test_bad_input_is_one_sentence_and_exit_code_2(capsys, argument, sentence):
 
     assert (code, config, output.out) == (2, None, "")
     assert output.err == f"launch.some: {sentence}\n"
+
+
+def test_a_word_that_stands_alone_is_taken_for_what_the_launcher_needs(capsys):
+    def needs(values):
+        flags.DEFINE_multi_string("policy", None, "which", flag_values=values)
+
+    assert launch(["--policy=a", "b"], define=needs)[0] == 2
+    assert capsys.readouterr().err == "launch.some: the argument 'b' stands alone: did you mean --policy=b?\n"
+
+
+def test_what_another_launcher_needs_is_taken_for_what_this_one_needs(capsys):
+    def needs(values):
+        flags.DEFINE_string("policy", None, "which", flag_values=values)
+        flags.DEFINE_bool("dry_run", False, "nothing is done", flag_values=values)
+
+    assert launch(["--run=a"], define=needs)[0] == 2
+    assert capsys.readouterr().err == "launch.some: there is no flag --run: did you mean --policy?\n"
 
 
 def test_a_setting_of_another_algorithm_is_refused_with_the_right_ones(capsys):
