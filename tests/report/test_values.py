@@ -65,6 +65,11 @@ def test_no_panels_title_passes_the_pictures_edge():
         assert box.x0 > 0.01 * figure.bbox.width and box.x1 < 0.99 * figure.bbox.width, axes.get_title()
 
 
+def test_a_figure_without_cosines_to_a_reference_says_nothing_of_one():
+    said = words(by_iteration([study(iteration=k, halves=0.4) for k in (0, 150)]))
+    assert "reference" not in said and "10 estimates of each size" in said
+
+
 def test_policies_of_one_run_are_joined_in_the_order_of_their_iterations():
     datasets = [study(iteration=k) for k in (300, 0, 150)]
     axes = by_iteration(datasets).get_axes()

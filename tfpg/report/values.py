@@ -51,7 +51,7 @@ def study(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
             axes.set_title(label, fontsize=sheets.MEDIUM)
             axes.set_xlabel("pairs an estimate", fontsize=sheets.SMALL)
     title = title or f"Value prediction and baselines: {captions.subject(dataset)}"
-    return sheets.finish(figure, title, notes(dataset), warnings=warnings([dataset]))
+    return sheets.finish(figure, title, notes(dataset), warnings=warnings(dataset))
 
 
 def by_iteration(datasets: Sequence[xr.Dataset], *, title: str | None = None) -> Figure:
@@ -82,7 +82,7 @@ def by_iteration(datasets: Sequence[xr.Dataset], *, title: str | None = None) ->
     for axes in panels:
         axes.set_xlabel("pairs an estimate", fontsize=sheets.SMALL)
     title = title or f"Value prediction and baselines: {captions.names(datasets)[0] or captions.subject(datasets[0])}"
-    return sheets.finish(figure, title, notes(datasets[0]), warnings=warnings(datasets))
+    return sheets.finish(figure, title, notes(datasets[0], references=False))  # none of its cosines is with one
 
 
 def run_of(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -90,20 +90,21 @@ def run_of(dataset: xr.Dataset) -> tuple[str, ...]:
     return tuple(str(dataset.attrs.get(name)) for name in ("task", "preset", "run_seed"))
 
 
-def notes(dataset: xr.Dataset) -> list[str]:
-    """Sample sizes and what was compared."""
+def notes(dataset: xr.Dataset, references: bool = True) -> list[str]:
+    """Sample sizes and what was compared. Args: references: whether cosines with references are shown."""
     a = dataset.attrs
     predictions = (f"bars: {INTERVAL}; {int(a['repeats'])} value updates repeated from {int(a['update_pairs']):,} pairs each, "
                    f"judged on these and {int(a['heldout_pairs']):,} held-out pairs; V* fitted to {int(a['fit_pairs']):,} pairs")
-    return [predictions, _gradient_note(dataset)]
+    return [predictions, _gradient_note(dataset, references)]
 
 
-def warnings(datasets: Sequence[xr.Dataset]) -> list[str]:
-    """What must be known before a figure is believed."""
-    lowest = min(half for dataset in datasets for halves in used_halves(dataset).values() for half in halves.values())
+def warnings(dataset: xr.Dataset) -> list[str]:
+    """What must be known before cosines with references are believed."""
+    lowest = min(half for halves in used_halves(dataset).values() for half in halves.values())
     if not lowest < _SURE:
         return []
-    return [f"references whose halves have cosine {lowest:.2f}, below .9, are not called the truth: cosines with them are too small"]
+    shown = f"{lowest:.2f}".replace("-", "−")
+    return [f"references whose halves have cosine {shown}, below .9, are not called the truth: cosines with them are too small"]
 
 
 def used_halves(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
@@ -115,9 +116,10 @@ def used_halves(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
             for form, baselines in (("monte_carlo", ["true"]), ("authors", list(_BASELINES)))}
 
 
-def _gradient_note(dataset: xr.Dataset) -> str:
+def _gradient_note(dataset: xr.Dataset, references: bool) -> str:
     a = dataset.attrs
-    return (f"gradients: {int(a['estimates'])} estimates of each size, a reference of {int(a['reference_pairs']):,} other pairs; "
+    other = f", a reference of {int(a['reference_pairs']):,} other pairs" if references else ""
+    return (f"gradients: {int(a['estimates'])} estimates of each size{other}; "
             f"dotted: {_AT:,} pairs, and 1/√P, unrelated directions")
 
 
