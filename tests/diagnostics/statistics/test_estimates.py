@@ -157,6 +157,12 @@ def test_differences_are_nan_where_either_is_and_equal_returns_have_no_width():
     np.testing.assert_array_equal(estimates.correlations(returns, np.array([1.0, 2, 3])), np.nan)
 
 
+def test_two_episodes_correlate_by_no_number():
+    """Two pairs always lie on a line: ±1, whatever is correlated."""
+    found = [estimates.correlations(np.array([5.0, 1, 3])[:count], np.array([1.0, 2, 4])[:count]) for count in (2, 3)]
+    assert np.isnan(found[0]) and np.isfinite(found[1])
+
+
 def test_episodes_that_were_not_shared_cannot_be_paired():
     with pytest.raises(UserError, match="7 episodes cannot be paired with 1"):
         estimates.differences(np.zeros((3, 7)), np.zeros(1))

@@ -126,9 +126,10 @@ def unpaired_differences(returns: np.ndarray, reference: np.ndarray) -> Estimate
 def correlations(returns: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Pearson's correlation of the episode returns with the reference's: how common the numbers still are.
 
-    Args: returns: [..., M]. reference: [M]. Returns: [...]; NaN where either does not vary."""
+    Args: returns: [..., M]. reference: [M]. Returns: [...]; NaN where either does not vary, and of two episodes, whose is ±1 whatever
+    they are."""
     returns, reference = _paired(returns, reference)
-    varied = (np.ptp(returns, -1) > 0) & (np.ptp(reference) > 0)
+    varied = (np.ptp(returns, -1) > 0) & (np.ptp(reference) > 0) & (returns.shape[-1] > 2)
     x, y = returns - returns.mean(-1, keepdims=True), reference - reference.mean()
     with np.errstate(invalid="ignore", divide="ignore"):
         found = x @ y / np.sqrt((x**2).sum(-1) * (y**2).sum())
