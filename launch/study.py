@@ -13,6 +13,7 @@ from typing import Any
 
 from absl import flags
 
+from launch.publishing import records
 from launch.shared import commandline
 from launch.shared.commandline import say
 from launch.studies import jobs as studyjobs
@@ -32,6 +33,8 @@ def define(values: flags.FlagValues) -> None:
     """The launcher's flags."""
     flags.DEFINE_string("study", None, "the study; its name may also stand alone", flag_values=values)
     flags.DEFINE_string("output", None, "directory of the study; default studies/<its name>", flag_values=values)
+    flags.DEFINE_string("published", None, "directory that launch.publish wrote; agents of which everything is done there count as done; "
+                        "default none", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "only lists the jobs, with their pairs, hours and disk, about", flag_values=values)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "local: processes on this machine; ray: the machines of a Ray cluster that "
                       "share the study's directory", flag_values=values)
@@ -58,19 +61,20 @@ def body(values: flags.FlagValues) -> int:
     agents = studyjobs.agents(named.groups)
     jobs = studyjobs.jobs(agents)
     directory = Path(os.path.abspath(Path(values.output or Path("studies") / named.name).expanduser()))
-    studyjobs.refuse_unkept(agents, directory)
     ledger = Ledger(directory)
     slots = values.slots or len(os.sched_getaffinity(0))
     where = "ray" if values.executor == "ray" else slots
     if values.dry_run:
-        progress = _progress(jobs, ledger)
+        progress = _progress(jobs, ledger, directory)
         say(studyview.opening(named, agents, progress, directory, where))
         say(studyview.plan(progress, where))
         return 0
     storage.make_directory(directory)
     with Lock(directory, "runs the study in"):
+        if values.published is not None:
+            _take(Path(values.published).expanduser(), agents, directory)
         plan.write(directory, named.name, named.about, jobs)
-        progress = _progress(jobs, ledger)  # now nobody else adds to it
+        progress = _progress(jobs, ledger, directory)  # now nobody else adds to it
         say(studyview.opening(named, agents, progress, directory, where))
         with studyview.View(progress, sys.stdout) as view:
             common: dict[str, Any] = {"attempts": values.attempts, "tell": view.tell, "tick": view.tick}
@@ -83,11 +87,23 @@ def body(values: flags.FlagValues) -> int:
     return 1 if progress.failed else 0
 
 
-def _progress(jobs: Sequence[Job], ledger: Ledger) -> Progress:
+def _progress(jobs: Sequence[Job], ledger: Ledger, directory: Path) -> Progress:
+    """Errors: UserError where a policy that is still to be looked at was not kept."""
     for job in jobs:
         if damaged := ledger.damage(job):
             say(f"once more: {damaged}")
-    return Progress(jobs, ledger.endings(jobs))
+    progress = Progress(jobs, ledger.endings(jobs))
+    studyjobs.refuse_unkept(progress.left, directory)
+    return progress
+
+
+def _take(published: Path, agents: Sequence[studyjobs.Agent], directory: Path) -> None:
+    """Errors: UserError where nothing was published there, or the disk refuses."""
+    taken, partly = records.take(published, agents, directory)
+    if taken:
+        say(f"taken from {published}: {len(taken):,} agents, of which everything is done")
+    if partly:
+        say(f"of {len(partly):,} agents of {published} looks are missing, and policies are not published: they are trained and looked at anew")
 
 
 def _check_executor(values: flags.FlagValues) -> None:

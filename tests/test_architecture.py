@@ -19,8 +19,8 @@ FLOORS = {
     "diagnostics": 5,
     "report": 6, "benchmark": 6, "studies": 6, "claims": 6,
 }
-# Rooms of launch; the commands stand on top, and with them studies, which reads their flags.
-LAUNCH = {"shared": 7, "training": 8, "instruments": 9, "benchmarking": 9, "reporting": 9, "studies": 10}
+# Rooms of launch; the commands stand on top, and with them studies, which reads their flags, and publishing, which calls them.
+LAUNCH = {"shared": 7, "training": 8, "instruments": 9, "benchmarking": 9, "reporting": 9, "studies": 10, "publishing": 10}
 COMMANDS = 10
 LIGHT = ("tfpg", "tfpg.config", "tfpg.settings", "tfpg.seeds", "tfpg.errors", "tfpg.types", "tfpg.study")
 HEAVY = {"tensorflow", "keras", "tf_keras", "tensorflow_probability", "gymnasium", "envpool", "matplotlib", "xarray"}

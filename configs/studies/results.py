@@ -1,6 +1,6 @@
-"""The study for real, as far as two cores go in some nights: does the seed's finding hold on today's MuJoCo?
+"""The study for real, as far as two cores go in a night: does the seed's finding hold on today's MuJoCo?
 
-Fewer points than scale small, with smaller errors; ten agents where only scores are asked, three where landscapes are."""
+Fewer points than scale small, with smaller errors. Every look of one agent at one machine: bits differ between processors."""
 
 import itertools
 
@@ -30,14 +30,14 @@ STUDY = (
     Agents(
         tasks=["Hopper-v5"],
         algorithms=["trpo", "ppo", "ppo_m", "trpo_plus", "ppo_noclip"],
-        seeds=range(10),
+        seeds=range(5),
         looks=[
-            Look("trust_region", scale="small", seeds=range(5)),
-            Look("steps", iterations=CHECKPOINTS, scale="small", algorithms=["trpo", "ppo", "ppo_m"], seeds=range(3)),
-            Look("landscape", iterations=[0, 300], scale="small", flags=GROUND, algorithms=["trpo", "ppo", "ppo_m"], seeds=range(3)),
-            Look("landscape", iterations=[150, 450], scale="small", flags=GROUND, algorithms=["trpo", "ppo", "ppo_m"], seeds=[0]),
-            Look("gradients", iterations=CHECKPOINTS, scale="small", algorithms=["trpo", "ppo"], seeds=range(3)),
-            Look("values", iterations=CHECKPOINTS, scale="small", algorithms=["trpo", "ppo"], seeds=range(3)),
+            Look("trust_region", scale="small"),
+            Look("landscape", iterations=[0, 300, 150, 450], scale="small", flags=GROUND, algorithms=["trpo", "ppo", "ppo_m"], seeds=[0]),
+            Look("gradients", iterations=CHECKPOINTS, scale="small", algorithms=["trpo", "ppo"], seeds=[0]),
+            Look("values", iterations=CHECKPOINTS, scale="small", algorithms=["trpo", "ppo"], seeds=[0]),
+            # Of other agents than the landscapes, so that no agent keeps a machine for long: what is published is published by agent.
+            Look("steps", iterations=CHECKPOINTS, scale="small", algorithms=["trpo", "ppo", "ppo_m"], seeds=[1, 2, 3]),
         ],
     ),
     Agents(
@@ -49,6 +49,6 @@ STUDY = (
             Look("landscape", iterations=[0, 300], scale="small", flags=GROUND, algorithms=["trpo", "ppo"], seeds=[0]),
         ],
     ),
-    Agents(tasks=["Humanoid-v5"], algorithms=["trpo", "ppo"], seeds=range(3), looks=[Look("trust_region", scale="small")]),
-    Agents(tasks=["Hopper-v5"], algorithms=["ppo"], seeds=range(3), variants=dict(ablation())),
+    Agents(tasks=["Humanoid-v5"], algorithms=["trpo", "ppo"], seeds=range(2), looks=[Look("trust_region", scale="small")]),
+    Agents(tasks=["Hopper-v5"], algorithms=["ppo"], seeds=range(2), variants=dict(ablation())),
 )

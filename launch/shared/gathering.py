@@ -49,7 +49,7 @@ def results(given: Sequence[Path]) -> Results:
 
     Errors: UserError for a directory without any run, and for runs that do not compare."""
     missing: list[str] = []
-    runs = _configured(_runs(given), missing)
+    runs = _configured(run_directories(given), missing)
     finished, unfinished = ([each for each in runs if each[0].finished == done] for done in (True, False))
     agents, variants, notes = _told_apart(finished)
     own, copies = _once(agents)
@@ -68,7 +68,7 @@ def own_result(path: Path, config: Config, instrument: str) -> Any:
     return _its_own(results.load(path), path, config, _NEEDED[instrument])
 
 
-def _runs(given: Sequence[Path]) -> list[RunDirectory]:
+def run_directories(given: Sequence[Path]) -> list[RunDirectory]:
     """Every run at or below the directories, once. Errors: UserError for a directory without any."""
     found: dict[Path, RunDirectory] = {}
     for path in given:
@@ -180,7 +180,7 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
                 if path.name == "summary.nc":
                     continue
                 try:
-                    into.append(_light(own_result(path, config, name)))
+                    into.append(light(own_result(path, config, name)))
                 except UserError as error:
                     missing.append(str(error))
         try:
@@ -216,6 +216,6 @@ def _of_a_policy(path: Path) -> bool:
     return path.parent.parent.name in ("landscapes", "gradients", "values")
 
 
-def _light(dataset: Any) -> Any:
+def light(dataset: Any) -> Any:
     """Without what its numbers were made from."""
     return dataset.drop_dims([dim for dim in _BULK if dim in dataset.dims])

@@ -104,7 +104,8 @@ def agents(groups: Sequence[Agents]) -> list[Agent]:
 
 
 def jobs(each: Sequence[Agent]) -> list[Job]:
-    """The jobs of all agents: trainings of a seed, then what looks at them, seed after seed.
+    """The jobs of all agents, seed after seed, and of a seed agent after agent: its training, then what looks at it. So a study broken
+    off has whole agents, and as many of each algorithm as can be.
 
     Errors: UserError for an unknown task, scale, or iteration beyond a run's end."""
     tasks: dict[tuple, studycosts.Task] = {}
@@ -112,13 +113,11 @@ def jobs(each: Sequence[Agent]) -> list[Job]:
         if _task(agent) not in tasks:
             tasks[_task(agent)] = studycosts.Task.of(agent.config)
     found: list[Job] = []
-    for _, of_seed in itertools.groupby(each, key=lambda agent: agent.config.seed):
-        some = list(of_seed)
-        trainings = [_training(agent, tasks[_task(agent)]) for agent in some]
-        found += trainings
+    for agent in each:
+        training = _training(agent, tasks[_task(agent)])
+        found.append(training)
         found += [dataclasses.replace(job, needs=(training.name, *job.needs), basis=training.identity)
-                  for agent, training in zip(some, trainings, strict=True) for look in agent.looks
-                  for job in _looks(agent, look, tasks[_task(agent)])]
+                  for look in agent.looks for job in _looks(agent, look, tasks[_task(agent)])]
     names = [job.name for job in found]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -187,15 +186,16 @@ def _looks(agent: Agent, look: Look, task: studycosts.Task) -> Iterator[Job]:
             yield job
 
 
-def refuse_unkept(each: Sequence[Agent], directory: Path) -> None:
-    """Errors: UserError where a finished run did not keep a policy that the study looks at: a look added too late."""
-    for agent in each:
-        if not (directory / _run(agent) / "finished.json").exists():
-            continue
-        for k in _policies_of(agent):
-            if not (directory / _policy(agent, k)).is_dir():
-                raise UserError(f"{directory / _run(agent)} is finished and did not keep its policy of iteration {k}, which the study looks "
-                                "at: remove that directory, and it is trained again, to the same bits, and keeps it.")
+def refuse_unkept(some: Sequence[Job], directory: Path) -> None:
+    """Errors: UserError where a finished run did not keep a policy that a job looks at: a look added too late. Args: some: jobs that are
+    not done."""
+    for job in some:
+        for argument in job.arguments:
+            policy = Path(argument.removeprefix("--policy="))
+            run = policy.parent.parent
+            if argument.startswith("--policy=") and (directory / run / "finished.json").exists() and not (directory / policy).is_dir():
+                raise UserError(f"{directory / run} is finished and did not keep its policy of iteration {int(policy.name)}, which the study looks "
+                                "at: remove that directory, and it is trained again, to the same bits on the same machine, and keeps it.")
 
 
 def _budget(look: Look, scale: str | None) -> Any:

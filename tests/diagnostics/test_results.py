@@ -19,8 +19,9 @@ def dataset():
                       {"policy": ["greedy", "stochastic"], "episode": np.arange(300)}, {"seed": 3})
 
 
-def test_what_was_saved_is_read(dataset, tmp_path):
-    assert results.load(results.save(dataset, tmp_path / "a" / "r.nc")).identical(dataset)
+@pytest.mark.parametrize("compact", [False, True])
+def test_what_was_saved_is_read(dataset, tmp_path, compact):
+    assert results.load(results.save(dataset, tmp_path / "a" / "r.nc", compact=compact)).identical(dataset)
     assert [entry.name for entry in (tmp_path / "a").iterdir()] == ["r.nc"]
 
 
@@ -34,9 +35,17 @@ def test_a_missing_file_is_named(tmp_path):
         results.load(tmp_path / "absent.nc")
 
 
-def test_flipped_bits_never_change_a_number_in_silence(dataset, tmp_path):
-    """fletcher32 covers the arrays; a flip elsewhere may pass (unused bytes), but then the arrays are whole."""
-    path = results.save(dataset, tmp_path / "r.nc")
+def test_a_compact_file_of_many_small_arrays_is_less_than_half_as_long(tmp_path):
+    many = xr.Dataset({f"x{i}": ("episode", np.arange(5.0), {"units": "reward"}) for i in range(100)})
+    sizes = [results.save(many, tmp_path / "r.nc", compact=compact).stat().st_size for compact in (False, True)]
+    assert sizes[1] < sizes[0] / 2, sizes
+    assert results.load(tmp_path / "r.nc").identical(many)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_flipped_bits_never_change_a_number_in_silence(dataset, tmp_path, compact):
+    """The sums cover the arrays; a flip elsewhere may pass (unused bytes), but then the arrays are whole."""
+    path = results.save(dataset, tmp_path / "r.nc", compact=compact)
     whole, draw = path.read_bytes(), np.random.default_rng(0)
     found = 0
     for _ in range(60):

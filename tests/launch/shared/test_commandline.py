@@ -317,7 +317,7 @@ def test_ctrl_c_while_python_runs_a_text_ends_with_130_like_any_other(tmp_path):
 
 
 @pytest.mark.parametrize("launcher", ["train", "evaluate", "landscape", "trust_region", "gradients", "values", "steps", "study", "claims",
-                                      "report", "benchmark", "import_policy"])
+                                      "report", "publish", "benchmark", "import_policy"])
 def test_every_flag_of_every_launcher_says_its_range_and_its_default(launcher):
     values = flags.FlagValues()
     importlib.import_module(f"launch.{launcher}").define(values)

@@ -30,11 +30,10 @@ def some(**changed):
 def test_every_agent_has_a_training_and_every_look_its_jobs_after_it():
     jobs = made(some(looks=[Look("trust_region", seeds=[0]), Look("landscape", iterations=[0, -1], scale="smoke", algorithms=["ppo"])]))
     assert [job.name for job in jobs] == [
-        "train.ppo-CartPole-v1-0", "train.trpo-CartPole-v1-0",
-        "trust_region.ppo-CartPole-v1-0", "landscape.ppo-CartPole-v1-0.000000", "landscape.ppo-CartPole-v1-0.000003",
-        "trust_region.trpo-CartPole-v1-0",
-        "train.ppo-CartPole-v1-1", "train.trpo-CartPole-v1-1",
-        "landscape.ppo-CartPole-v1-1.000000", "landscape.ppo-CartPole-v1-1.000003"]
+        "train.ppo-CartPole-v1-0", "trust_region.ppo-CartPole-v1-0", "landscape.ppo-CartPole-v1-0.000000", "landscape.ppo-CartPole-v1-0.000003",
+        "train.trpo-CartPole-v1-0", "trust_region.trpo-CartPole-v1-0",
+        "train.ppo-CartPole-v1-1", "landscape.ppo-CartPole-v1-1.000000", "landscape.ppo-CartPole-v1-1.000003",
+        "train.trpo-CartPole-v1-1"]
     assert {job.needs for job in jobs if not job.name.startswith("train")} == {
         (f"train.{preset}-CartPole-v1-{seed}",) for preset, seed in (("ppo", 0), ("ppo", 1), ("trpo", 0))}
 
@@ -70,9 +69,9 @@ def test_a_finished_run_that_did_not_keep_a_policy_is_named(tmp_path):
     kept = tmp_path / "runs/ppo-CartPole-v1-0/policies/000003"
     kept.mkdir(parents=True)
     (tmp_path / "runs/ppo-CartPole-v1-0/finished.json").write_text("{}")
-    studyjobs.refuse_unkept(agents(some(looks=[Look("evaluate", iterations=[-1])])), tmp_path)
+    studyjobs.refuse_unkept(made(some(looks=[Look("evaluate", iterations=[-1])])), tmp_path)
     with pytest.raises(UserError, match="did not keep its policy of iteration 2"):
-        studyjobs.refuse_unkept(agents(some(looks=[Look("evaluate", iterations=[2])])), tmp_path)
+        studyjobs.refuse_unkept(made(some(looks=[Look("evaluate", iterations=[2])])), tmp_path)
 
 
 def test_a_setting_reaches_the_command_and_the_configuration():
