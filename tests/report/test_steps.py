@@ -36,6 +36,14 @@ def test_every_update_stands_at_its_iteration_with_its_interval():
     assert first.get_ylim() == second.get_ylim()
 
 
+def test_iterations_are_ticked_at_whole_numbers():
+    made_of = made()
+    made_of["iteration"][1] = [147, 152, -1]
+    figure = gains([made_of])
+    figure.draw_without_rendering()
+    assert all(float(tick).is_integer() for axes in figure.get_axes()[:2] for tick in axes.get_xticks())
+
+
 def test_the_means_stand_beside_the_margin_in_the_algorithms_colour():
     *_, axes = gains([made("trpo")]).get_axes()
     [dots] = [line for line in axes.get_lines() if line.get_marker() == "o"]

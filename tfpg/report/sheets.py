@@ -118,9 +118,9 @@ def joined(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def ticks(axis: Any, count: int = 5) -> None:
-    """Few ticks at round numbers, thousands with a comma."""
-    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
+def ticks(axis: Any, count: int = 5, *, whole: bool = False) -> None:
+    """Few ticks at round numbers, thousands with a comma. Args: whole: at whole numbers only, as of iterations."""
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10], integer=whole))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}".replace("-", "−")))
 
 

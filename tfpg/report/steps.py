@@ -56,7 +56,7 @@ def _updates(axes: Axes, part: xr.Dataset, colour: str) -> None:
     axes.set_title(f"around iteration {int(part['checkpoint'])}", fontsize=sheets.MEDIUM)
     axes.set_xlabel("iteration", fontsize=sheets.MEDIUM)
     sheets.tidy(axes)
-    sheets.ticks(axes.xaxis, 3)
+    sheets.ticks(axes.xaxis, 3, whole=True)
     sheets.ticks(axes.yaxis)
 
 

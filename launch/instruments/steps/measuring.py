@@ -29,7 +29,7 @@ from tfpg.report import metrics
 from tfpg.report import steps as drawn
 from tfpg.report.progress import Budget
 from tfpg.run_directory import RunDirectory
-from tfpg.shown import quantity
+from tfpg.shown import quantity, rough
 
 RESULT, NUMBERS = "steps.nc", "numbers.txt"
 FIRST = 64  # episodes of both ends of one update, for each checkpoint, that the announcement is made from
@@ -79,7 +79,7 @@ def announcement(works: Sequence[Work]) -> str:
     lines, pairs, seconds = [], 0.0, 0.0
     for work in works:
         plan, margin = work.plan, gains.MARGIN * abs(work.final_return)
-        lines += [f"{_title(work)}: final return {work.final_return:,.0f}, margin ±{margin:,.2g} ({100 * gains.MARGIN:g} %)"]
+        lines += [f"{_title(work)}: final return {work.final_return:,.0f}, margin ±{rough(margin)} ({100 * gains.MARGIN:g} %)"]
         if work.done:
             lines.append(f"  finished before, read from {work.directory / RESULT}")
             continue
@@ -90,7 +90,7 @@ def announcement(works: Sequence[Work]) -> str:
             pairs, seconds = pairs + cost, seconds + cost / work.speed
             needed = first.episodes_for(margin, count)
             rows.append((str(k), f"{iterations[0]}–{iterations[-1]}", str(count), f"{plan.episodes:,}", f"{cost:,.0f}", duration(cost / work.speed),
-                         quantity(first.std), quantity(first.paired_std), f"{first.finds(count, plan.episodes):,.2g}",
+                         quantity(first.std), quantity(first.paired_std), rough(first.finds(count, plan.episodes)),
                          f"{needed:,.0f} episodes" if np.isfinite(needed) else "never"))
         lines += [f"  {line}" for line in aligned(rows, left=(0,))]
         if plan.episodes < FEW:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from launch.shared.tables import aligned
+from tfpg.shown import rough
 
 _HEAD = ("around", "updates", "mean gain", "of the final", "", "drops", "freed", "between", "correlation", "finds", "learning curve")
 
@@ -20,7 +21,7 @@ def report(datasets: Sequence[xr.Dataset]) -> str:
     for dataset in datasets:
         attrs = dataset.attrs
         lines += [(f"{attrs['preset']} on {attrs['task']}, seed {attrs['run_seed']}: final return {float(attrs['final_return']):,.0f}, margin "
-                   f"±{float(attrs['margin']):,.2g}, {int(attrs['episodes']):,} episodes of both ends of every update"), f"  {head}",
+                   f"±{rough(float(attrs['margin']))}, {int(attrs['episodes']):,} episodes of both ends of every update"), f"  {head}",
                   *(f"  {next(table)}" for _ in range(dataset.sizes["checkpoint"]))]
     few = [name for name, words in (("few episodes", "few_episodes"), ("few updates", "few_updates"))
            if any(int(dataset.attrs[words]) for dataset in datasets)]
