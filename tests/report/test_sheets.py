@@ -26,12 +26,12 @@ def test_names_are_joined_as_in_speech():
     assert [sheets.joined("abc"[:count]) for count in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
 
 
-def drawn(notes):
+def drawn(notes, title="Title"):
     figure = sheets.blank(3, width=8)
     axes = figure.add_subplot()
     for index in range(9):
         axes.plot([0, 1], label=f"a line of some length, number {index}")
-    sheets.finish(figure, "Title", notes, warnings=["beware"])
+    sheets.finish(figure, title, notes, warnings=["beware"])
     figure.canvas.draw()
     return figure
 
@@ -42,6 +42,13 @@ def test_a_long_caption_is_wrapped_within_the_figure_and_makes_it_longer_not_its
     heights = [figure.axes[0].get_window_extent().height for figure in (short, long)]
     assert heights[0] == pytest.approx(heights[1], abs=1)
     assert all(text.get_window_extent().x0 >= 0 for text in long.texts)
+
+
+def test_a_long_title_is_wrapped_within_the_figure_and_above_the_caption():
+    figure = drawn(["short"], title="Return and surrogate: Hopper-v5, TRPO, seed 0, the step from 100,000 pairs" * 2)
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+    assert box.y0 >= max(text.get_window_extent().y1 for text in figure.texts if text is not figure._suptitle) - 1
 
 
 def test_a_legend_of_many_lines_stays_within_the_figure_and_below_the_panel():

@@ -165,8 +165,9 @@ def _ordering(strip: SubFigure, dataset: xr.Dataset) -> None:
     for axes in drawn:
         for level, name in ((_CHANCE, "chance, .5"), (_SURE, ".95")):
             axes.axhline(level, color="0.25", linewidth=1.4, linestyle=(0, (1, 2)), zorder=1)
-            axes.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                          textcoords="offset points", fontsize=sheets.SMALL, color="0.25", ha="left")
+            outside = level == _SURE  # where points lie on the line
+            axes.annotate(name, (1.0 if outside else 0.01, level), xycoords=("axes fraction", "data"), xytext=(3 if outside else 0, 0 if outside else 2),
+                          textcoords="offset points", fontsize=sheets.SMALL, color="0.25", ha="left", va="center" if outside else "baseline")
         axes.set_ylim(min(0.4, axes.get_ylim()[0]), 1.03)
         sheets.tidy(axes)
 

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 SMALL, MEDIUM, LARGE = 8, 9, 12
 WIDTH = 10.0
 _TIE = "\0"  # stands for a space within a phrase, which textwrap then does not break
-_LINE, _TITLE, _LEGEND = 0.17, 0.36, 0.24  # inches
+_LINE, _TITLE, _HEADING, _LEGEND = 0.17, 0.36, 0.22, 0.24  # inches: a note's line, the title, each more line of it, the legend's
 WARNING = "#B23B00"
 _GREY = "0.3"
 
@@ -69,17 +69,19 @@ def finish(figure: Figure, title: str, notes: Sequence[str], *, warnings: Sequen
     lines: list[tuple[str, str, str, str | None]] = [
         (line, f"note {index}", _GREY, None) for index, note in enumerate(notes) if note for line in _wrapped(note, characters)]
     lines += [(warning, f"warning {index}", WARNING, "bold") for index, warning in enumerate(warnings)]
+    titles = _wrapped(title, int(width * 72 / (LARGE * 0.7)))  # bold is wider
+    top = _TITLE + _HEADING * (len(titles) - 1)
     named = _labelled(figure)
     columns = _columns(list(named), characters)
     foot = 0.06 + (_LEGEND * -(-len(named) // columns) if named else 0)
-    head = _TITLE + _LINE * len(lines) + 0.05
+    head = top + _LINE * len(lines) + 0.05
     height = body + head + foot
     figure.set_size_inches(width, height)
     _layout(figure).set(rect=(0, foot / height, 1, body / height))
-    heading = figure.suptitle(title, fontweight="bold", fontsize=LARGE, y=1 - 0.08 / height, va="top")
+    heading = figure.suptitle("\n".join(titles), fontweight="bold", fontsize=LARGE, y=1 - 0.08 / height, va="top")
     heading.set_in_layout(False)  # its room is the head, not the body's
     for index, (line, name, colour, weight) in enumerate(lines):
-        text = figure.text(0.5, 1 - (_TITLE + _LINE * index) / height, line, ha="center", va="top", fontsize=SMALL, color=colour,
+        text = figure.text(0.5, 1 - (top + _LINE * index) / height, line, ha="center", va="top", fontsize=SMALL, color=colour,
                            fontweight=weight, gid=name)  # by its name a page puts a note's lines together again
         text.set_in_layout(False)
     if named:

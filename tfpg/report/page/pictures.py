@@ -57,7 +57,8 @@ def words(figure: Figure) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         found.setdefault(text.get_gid() or "note", []).append(plain(text.get_text()))
     notes = [" ".join(lines) for name, lines in found.items() if name.startswith("note")]
     notes += [said for legend in figure.legends if (said := plain(legend.get_title().get_text()))]
-    return plain(figure.get_suptitle()), tuple(notes), tuple(" ".join(lines) for name, lines in found.items() if name.startswith("warning"))
+    warned = tuple(" ".join(lines) for name, lines in found.items() if name.startswith("warning"))
+    return plain(figure.get_suptitle().replace("\n", " ")), tuple(notes), warned
 
 
 def panels(figure: Figure) -> str:
