@@ -78,7 +78,7 @@ def _of(task: str, some: Any) -> Any:
 
 def report(verdicts: Sequence[Any], found: Results) -> str:
     """The verdicts first, then what each rests on, then what is missing."""
-    from tfpg.claims.catalogue import CLAIMS
+    from tfpg.claims.catalogue import CLAIMS, SOURCES
     from tfpg.claims.published import FINDINGS
 
     lines = [f"{len(found.runs)} runs"]
@@ -103,6 +103,7 @@ def report(verdicts: Sequence[Any], found: Results) -> str:
     lines += ["", *textwrap.wrap("holds, does not hold: the 95 % interval over agents lies beyond the margin, or on its other side. Intervals: "
                                  "Student's t of agents, from 20 on widened to hold the bootstrap's; fewer than three agents decide "
                                  "nothing. Variants of presets are not judged.", _WIDTH)]
+    lines += textwrap.wrap(SOURCES, _WIDTH) if judged else []
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfpg.claims import published
-from tfpg.claims.catalogue import CLAIMS
+from tfpg.claims.catalogue import CLAIMS, SOURCES
 from tfpg.claims.verdicts import FAILS, HOLDS
 from tfpg.report import captions
 from tfpg.report.page.contents import Cell, ClaimCard, Judged, Link, Ruling, Section, Table
@@ -31,7 +31,7 @@ def section(verdicts: Sequence[Any], links: Mapping[tuple[str, str], Sequence[Li
         lacking = [] if judged else [f"not judged: it needs {claim.needs}"]
         missing = "; ".join([*lacking, *(f"not compared: {sentence}" for sentence in refused.get(name, ()))])
         cards.append(ClaimCard(name, claim.text, claim.source, judged, missing, _published(name)))
-    return Section("verdicts", "Verdicts", (_WORDS,), (_overview(verdicts, more), *cards))
+    return Section("verdicts", "Verdicts", (_WORDS, SOURCES), (_overview(verdicts, more), *cards))
 
 
 def number(value: float) -> str:

@@ -49,3 +49,10 @@ def test_scores_stand_beside_what_was_published():
 
 def test_fewer_than_three_agents_carry_a_warning():
     assert "fewer than 3 agents" in words(learning.scores(measured.scores([agent([0], final=1.0, best=2.0)])))
+
+
+def test_a_task_without_a_score_has_a_word_in_its_panel():
+    scored = measured.scores([agent([0], final=1.0, best=2.0), agent([0], task="Endless-v0", final=np.nan, best=np.nan)])
+    panels = learning.scores(scored).get_axes()
+    assert [[text.get_text() for text in axes.texts] for axes in panels] == [[], ["no episode ended"]]
+    assert len(panels[1].get_xticks()) == 0

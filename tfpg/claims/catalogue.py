@@ -2,7 +2,7 @@
 
 The margins are round numbers of convention, none of a result: 95 % of iterations for "keeps", a tenth for "barely", a half for "much
 less than" and "little compared with", twice for "much faster than", a thousandth of the final return for "does not raise", and the
-middle between chance and certainty for "cannot be told apart". SEED: the seed study; IM: Engstrom 2020; CL: Ilyas 2020."""
+middle between chance and certainty for "cannot be told apart". Who claims it: SOURCES."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class Claim(NamedTuple):
     bounds: dict[str, Bound]  # by the name of the statistic
     needs: str  # of it
 
+
+# Of whom `source` speaks.
+SOURCES = ("SEED is the authors' article on landscapes and trust regions, the third on their paper \"Are Deep Policy Gradient Algorithms "
+           "Truly Policy Gradient Algorithms?\", CL Ilyas 2020, IM Engstrom 2020.")
 
 CLAIMS = {
     "C1": Claim("at random initialisation return rises much faster along the step than along a random direction", "SEED", "landscape", {

@@ -78,6 +78,9 @@ def scores(dataset: xr.Dataset, published: Mapping[tuple[str, str], Published] |
         axes.set_xlabel("mean episode return", fontsize=sheets.MEDIUM)
         sheets.ticks(axes.xaxis)
         sheets.tidy(axes)
+        if not np.isfinite(axes.dataLim.intervalx).all():
+            axes.set_xticks([])
+            axes.text(0.5, 0.5, "no episode ended", transform=axes.transAxes, ha="center", va="center", color="0.5", fontsize=sheets.MEDIUM)
     for label, (marker, _, style) in _MARKS.items():
         panels[0].plot([], [], linestyle="none", marker=marker, color="0.3", label=label, **style)
     panels[0].set_yticks(range(len(presets)), [captions.named(preset) for preset in presets], fontsize=sheets.MEDIUM)

@@ -98,7 +98,8 @@ def _panels(of_run: Sequence[dict[str, xr.Dataset]], draw: Drawer, name: str) ->
     for update in range(min((each.sizes.get("update", 1) for each in both), default=0)):
         pairs = int(both[0]["update"][update]) if "update" in both[0].dims else 0
         label = "own" if update == 0 else f"recomputed-{pairs}"
-        title = f"True return and surrogate: {captions.names(both)[0]}, {'the own step' if update == 0 else f'the step from {pairs:,} pairs'}"
+        step = "the run's own step" if update == 0 else f"the step from {pairs:,} pairs"
+        title = f"True return and surrogate: {captions.names(both)[0]}, {step}"
         make = functools.partial(side_by_side.panels, both, shared=False, update=update, pool="heldout", title=title)
         made.append(draw.picture(slug("landscape", name, label), make, both))
     return made
