@@ -176,7 +176,7 @@ def test_a_directory_without_record_is_no_run(tmp_path):
 ])
 def test_a_damaged_record_is_a_sentence_that_names_it(tmp_path, damage, words):
     run = begin(tmp_path)
-    run.config_file.write_text(damage)
+    storage.write_text(run.config_file, damage)
     for read in (lambda: run.config, lambda: begin(tmp_path)):
         with pytest.raises(UserError) as error:
             read()

@@ -139,12 +139,27 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether every iteration was made and stored: finished.json is written last."""
-        return (self.path / "finished.json").exists()
+        """Whether every iteration was made and stored: finished.json is written last, and whole."""
+        return self.mark.exists() and self.mark_damage is None
+
+    @property
+    def mark(self) -> Path:
+        return self.path / "finished.json"
+
+    @property
+    def mark_damage(self) -> str | None:
+        """What is wrong with finished.json where it is damaged, a sentence: the run does not count as finished then, and training it
+        goes on from its last checkpoint, which writes the mark anew."""
+        try:
+            if self.mark.exists() and not isinstance(storage.read_json(self.mark), dict):
+                return f"{self.mark} is damaged: it is no JSON object."
+        except UserError as error:
+            return str(error)
+        return None
 
     def finish(self, **facts: Any) -> None:
         """Marks the run as finished. Args: facts: plain JSON values to keep with the mark."""
-        storage.write_json(self.path / "finished.json", {"finished": _now(), **facts})
+        storage.write_json(self.mark, {"finished": _now(), **facts})
 
     def version_changes(self) -> list[str]:
         """Packages that differ from those the run began with, a line each: its bits may no longer be reproducible."""

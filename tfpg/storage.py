@@ -15,12 +15,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -105,13 +106,20 @@ def remove(path: str | os.PathLike) -> None:
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """The value in a JSON file. Errors: UserError naming the file when it is missing or damaged."""
-    with user_errors("read", path):
-        data = Path(path).read_bytes()
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: it is no JSON ({short(error)}).") from None
+    """The value in a JSON file.
+
+    Errors: UserError naming the file when it is missing or damaged; below a manifest also when it differs from its recorded sum,
+    for a digit may be another one and the text be JSON still."""
+    for _ in range(2):  # it may have been replaced between the reading of it and of its sum
+        with user_errors("read", path):
+            data = Path(path).read_bytes()
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} is damaged: it is no JSON ({short(error)}).") from None
+        if _recorded_sum(_absolute(path)) in (None, hashlib.sha256(data).hexdigest()):
+            return value
+    raise UserError(f"{path} is damaged: it differs from its sum in {MANIFEST}.")
 
 
 def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -119,7 +127,9 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     with user_errors("read", path), open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+                # Each member wholly: an array whose header was damaged to a shorter one ends before its CRC is looked at.
+                members = {name.removesuffix(".npy"): archive.zip.read(name) for name in archive.zip.namelist()}
+                return {name: np.lib.format.read_array(io.BytesIO(data), allow_pickle=False) for name, data in members.items()}
         except Exception as error:  # noqa: BLE001  a flipped bit can fail anywhere in zipfile, zlib, NumPy's reader
             raise UserError(f"{path} is damaged: it cannot be read as arrays ({short(error)}).") from None
 
@@ -220,7 +230,7 @@ def verify(path: str | os.PathLike) -> list[str]:
     if root is None:
         raise UserError(f"{path} cannot be verified: there is no {MANIFEST} in it or above it.")
     faults = []
-    for name, digest in sorted(_recorded(root).items()):
+    for name, digest in sorted(_sums_of(root).items()):
         file = root / name
         if file != path and path not in file.parents:
             continue
@@ -275,20 +285,34 @@ def _settle(root: Path, manifest: BinaryIO) -> None:
         _install(temporary, root / record["path"])
 
 
-def _recorded(root: Path) -> dict[str, str]:
-    records = read_records(root / MANIFEST)[1:]
+def _sums_of(root: Path, about: Callable[[str], bool] = lambda line: True) -> dict[str, str]:
+    """Sums by name. Args: about: which lines are looked at."""
+    lines = read_lines(root / MANIFEST)
     sums: dict[str, str] = {}
-    for number, record in enumerate(records, start=1):
-        if number == len(records) and record.get("temporary") and (root / record["temporary"]).exists():
-            break  # recorded, not yet renamed: what is there is what was there before
+    for number, line in enumerate(lines[1:], start=2):
+        if not about(line):
+            continue
         try:
+            record = json.loads(line)
+            if number == len(lines) and record.get("temporary") and (root / record["temporary"]).exists():
+                break  # recorded, not yet renamed: what is there is what was there before
             target = record["path"]
             sums = {name: digest for name, digest in sums.items()
                     if name != target and not name.startswith(target + "/")}
             sums.update({f"{target}/{name}" if name else target: digest for name, digest in record["sums"].items()})
-        except (KeyError, TypeError, AttributeError):
-            raise UserError(f"{root / MANIFEST} is damaged: line {number + 1} is no record.") from None
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+            raise UserError(f"{root / MANIFEST} is damaged: line {number} is no record.") from None
     return sums
+
+
+def _recorded_sum(path: Path) -> str | None:
+    """The sum that the manifest above a file has for it, if any. Only lines that name it are parsed: a manifest has thousands."""
+    root = manifest_root(path.parent)
+    if root is None:
+        return None
+    name = path.relative_to(root)
+    words = [f"{json.dumps(name.name)[1:-1]}\"", *(f"\"path\": {json.dumps(above.as_posix())}" for above in name.parents)]
+    return _sums_of(root, lambda line: any(word in line for word in words)).get(name.as_posix())
 
 
 def _line(root: Path, path: Path, sums: dict[str, str], temporary: Path | None) -> bytes:

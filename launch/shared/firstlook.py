@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpg import storage
-from tfpg.diagnostics import returns
+from tfpg.diagnostics import parts, returns
 from tfpg.diagnostics.probe import Subject
 from tfpg.errors import UserError
 
@@ -26,7 +26,8 @@ def look(subject: Subject, directory: Path, *, seed: int, threads: int, max_step
         return kept
     storage.make_directory(directory)
     found = returns.pilot(subject, seed, threads=threads, max_steps=max_steps)
-    storage.write_json(path, {"subject": identity, **asked, **found._asdict()})
+    record = {"subject": identity, **asked, **found._asdict()}
+    storage.write_json(path, {**record, "sum": parts.identity(record)})
     return found
 
 
@@ -34,9 +35,11 @@ def _kept(path: Path, identity: dict[str, Any], asked: dict[str, Any]) -> return
     """What was seen before; None where it was asked otherwise, as a dry run may have."""
     found = storage.read_json(path)
     try:
+        if found.pop("sum", None) not in (None, parts.identity(found)):  # None: of an older version
+            raise ValueError("another digit is JSON still")
         pilot = returns.Pilot(**{name: found[name] for name in returns.Pilot._fields})
         there = dict(found.get("subject", identity))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(f"{path} is damaged or of another version: remove it, and the same command looks again.") from None
     for name in {**there, **identity}:
         if there.get(name) != identity.get(name):

@@ -56,6 +56,7 @@ def results(given: Sequence[Path]) -> Results:
     _refuse_unlike(own)
     going = _alike(unfinished, own, missing)
     missing += [f"{run.path} is not finished: of it the learning curve counts alone." for run in going]
+    missing += [damage for run in unfinished if (damage := run[0].mark_damage) is not None]
     notes += [f"{len(variants)} runs of variants, whose settings are not their preset's, are not judged."] if variants else []
     notes += [f"{run.path} is an agent that is there already, under another name: it counts once." for run in copies]
     return _read(own, missing)._replace(unfinished=going, variants=variants, copies=copies, notes=notes)
@@ -184,7 +185,7 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
                 except UserError as error:
                     missing.append(str(error))
         try:
-            scores = metrics.final_scores(metrics.read(run.metrics))
+            scores = metrics.final_scores(metrics.of_run(run))
         except UserError as error:
             missing.append(str(error))
             continue

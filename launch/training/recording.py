@@ -67,8 +67,10 @@ def resume(run: RunDirectory) -> Resumed:
     warnings = (f"the run began with another version, so its bits may differ from here on: {line}" for line in changes)
     if state is not None or run.metrics.exists():
         storage.cut_lines(run.metrics, 0 if state is None else state.iteration)
+        metrics.read(run.metrics)  # a damaged line would be refused when all is trained
     summaries.cut(run.train, -1 if state is None else state.env_steps)
-    return Resumed(state, (*loaded.warnings, *warnings))
+    mark = () if run.mark_damage is None else (f"{run.mark_damage} It is written anew.",)
+    return Resumed(state, (*loaded.warnings, *mark, *warnings))
 
 
 class Recorder:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfpg.diagnostics.parts import Parts, digest, identity
+from tfpg.diagnostics.parts import Parts, digest
 from tfpg.errors import UserError
 
 FACTS, SHAPES = {"policy": "a", "pairs": 64}, {"sums": (3, None), "count": ()}
@@ -43,17 +43,6 @@ def test_without_a_directory_nothing_is_kept():
     for _ in range(2):
         Parts(None).kept(FACTS, SHAPES, compute)
     assert len(calls) == 2
-
-
-@pytest.mark.parametrize("damage", [lambda data: data[:len(data) // 2], lambda data: b"", lambda data: b"text"])
-def test_a_damaged_part_is_named_and_never_used(damage, tmp_path):
-    calls, compute = counting()
-    Parts(tmp_path).kept(FACTS, SHAPES, compute)
-    file = tmp_path / f"{identity(FACTS)}.npz"
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(UserError, match=f"{file.name} is damaged"):
-        Parts(tmp_path).kept(FACTS, SHAPES, compute)
-    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("shapes", [{"sums": (3, 5), "count": ()}, {"sums": (3, None)}, {"sums": (3,), "count": ()}])

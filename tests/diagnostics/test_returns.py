@@ -210,34 +210,6 @@ def test_more_episodes_later_begin_with_those_that_are_there(linear, tmp_path, s
     assert_equal(points(many, (slice(None), slice(64))), few)
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:len(data) // 2], lambda data: b"", lambda data: b"text"])
-def test_a_damaged_unit_is_named_and_never_used(damage, linear, tmp_path):
-    job, store = Job(GRID[:1], 8, 2), Store(tmp_path)
-    play(linear, job, store=store)
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(UserError, match=file.name) as caught:
-        play(linear, job, store=store)
-    assert "\n" not in str(caught.value)
-    file.unlink()
-    assert_equal(play(linear, job, store=store), play(linear, job))
-
-
-def test_no_flipped_bit_of_a_unit_changes_a_number_in_silence(linear, tmp_path):
-    store, found = Store(tmp_path), play(linear, Job(GRID[:1], 3, 2))
-    store.put("unit", found)
-    file, named = tmp_path / "unit.npz", 0
-    data = file.read_bytes()
-    for place in range(len(data)):
-        file.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1:])
-        try:
-            assert_equal(store.get("unit", 1, 3), found)  # dates and the like are read by nobody
-        except UserError as error:
-            assert "unit.npz is damaged" in str(error)
-            named += 1
-    assert named > len(data) / 2
-
-
 @pytest.mark.parametrize("changed", ["another shape", "no returns"])
 def test_a_file_that_is_no_unit_of_these_points_is_named_and_never_used(changed, linear, tmp_path):
     job, store = Job(GRID[:2], 8, 2), Store(tmp_path)

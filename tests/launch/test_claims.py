@@ -8,6 +8,7 @@ import pytest
 from launch import claims, steps, trust_region
 from launch.shared import gathering
 from tests.launch.grounds import command, survey, trained
+from tfpg import storage
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_agents_that_differ_in_a_setting_are_not_averaged(copied):
     config = copied / "runs/trpo-1/config.json"
     record = json.loads(config.read_text())
     record["settings"]["trpo.delta"] = 0.5
-    config.write_text(json.dumps(record))
+    storage.write_json(config, record)
     code, out, err = command(claims, str(copied))
     assert code == 0, err
     assert "2 runs of variants, whose settings are not their preset's, are not judged" in out and "undecided" not in out

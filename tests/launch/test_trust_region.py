@@ -68,7 +68,7 @@ def test_a_scale_says_how_many_iterations_are_looked_at(runs, arguments, looked_
 
 def test_ppos_live_numbers_are_those_of_its_film(runs, tmp_path):
     blind = shutil.copytree(runs["ppo-0"], tmp_path / "ppo-0")
-    rows = [json.loads(line) for line in (blind / "metrics.jsonl").read_text().splitlines()]
+    rows = metrics.read(blind / "metrics.jsonl")
     seen = [row for row in rows if any("heldout" in name for name in row)]
     assert len(seen) == 2
     (blind / "metrics.jsonl").write_text("".join(

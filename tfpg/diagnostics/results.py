@@ -1,5 +1,8 @@
 """What is a result, and how is it kept? One flat xarray.Dataset, in one NetCDF file with check sums.
 
+HDF5's sums cover the arrays; attributes, names and dimensions have none. So a line with the SHA-256 sum of all that is before it ends
+the file, behind what HDF5 reads.
+
 Every estimate x in it comes with x_stderr, x_low, x_high and a count."""
 
 from __future__ import annotations
@@ -7,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,12 +23,14 @@ from tfpg import storage
 from tfpg.errors import UserError
 
 _SUM = "sha256"  # attribute of a compact file
+_LAST_LINE = re.compile(rb"\ntfpg sha256 ([0-9a-f]{64})\n")
+_LENGTH = len(b"\ntfpg sha256 \n") + 64  # of it
 
 REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False) -> Path:
-    """Writes a Dataset as NetCDF 4; every array has dimensions and carries HDF5's fletcher32 sum.
+    """Writes a Dataset as NetCDF 4; every array has dimensions and carries HDF5's fletcher32 sum, the file a SHA-256 sum of it all.
 
     A summed array takes 2.5 kB at least, so that a hundred of some numbers are large. `compact`: one sum of everything instead, as an
     attribute, which `load` compares (for results that are copied, never those that are made).
@@ -41,14 +47,17 @@ def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False)
         dataset = dataset.assign_attrs({_SUM: _sum(dataset)})
     storage.make_directory(path.absolute().parent)
     # In memory first: on a full disk HDF5 fails in destructors, and can end the process.
-    storage.write_bytes(path, bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding)))
+    data = bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
+    storage.write_bytes(path, data + b"\ntfpg sha256 %s\n" % hashlib.sha256(data).hexdigest().encode())
     return path
 
 
 def load(path: str | os.PathLike) -> xr.Dataset:
     """Reads a Dataset wholly. Errors: UserError naming a missing or damaged file."""
     with storage.user_errors("read", path):
-        open(path, "rb").close()
+        whole = _whole(Path(path))
+    if not whole:
+        raise UserError(f"{path} is damaged: it differs from the SHA-256 sum that it carries.")
     try:
         with warnings.catch_warnings(), xr.open_dataset(path, engine="h5netcdf") as dataset:
             warnings.simplefilter("error")  # a damaged header can surface as a mere warning
@@ -62,6 +71,23 @@ def load(path: str | os.PathLike) -> xr.Dataset:
         return loaded
     except Exception as error:  # a flipped bit can fail anywhere in HDF5 and its readers
         raise UserError(f"{path} is damaged: it cannot be read as NetCDF ({(str(error).splitlines() or [''])[0][:200]}).") from error
+
+
+def _whole(path: Path) -> bool:
+    """Whether a file has the sum that it ends with; one without, as from an older version, passes."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        left = max(0, file.seek(0, os.SEEK_END) - _LENGTH)
+        file.seek(left)
+        found = _LAST_LINE.fullmatch(file.read())
+        if found is None:
+            return True
+        file.seek(0)
+        while left:
+            block = file.read(min(left, 2**20))
+            total.update(block)
+            left -= len(block)
+    return total.hexdigest().encode() == found[1]
 
 
 def estimate(name: str, found: Any, dims: Sequence[str], shape: Sequence[int], counted: str | None, **attrs: Any) -> dict:

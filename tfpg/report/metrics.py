@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,9 +16,12 @@ import numpy as np
 
 from tfpg import storage
 from tfpg.config import Config, Ppo
+from tfpg.errors import UserError
 from tfpg.numerics.errors import explained_variance, relative_error
+from tfpg.run_directory import RunDirectory
 from tfpg.types import QUANTILES, Iteration, TrpoUpdate, TrustRegion, Update
 
+_SUM = re.compile(r', "crc32": "[0-9a-f]{8}"}$')
 # Episodes of this many last iterations make the final score (the authors' statistic).
 FINAL_ITERATIONS = 5
 # What a trust region has besides its means and ends stands in metrics.jsonl alone: TensorBoard shows few curves.
@@ -71,19 +76,41 @@ def curves(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def as_line(iteration: Iteration, metrics: Mapping[str, float]) -> str:
-    """One line of metrics.jsonl: iteration, steps, env_steps, the metrics, then PPO's epoch curves as lists.
+    """One line of metrics.jsonl: iteration, steps, env_steps, the metrics, then PPO's epoch curves as lists, and last crc32, a sum over
+    the line without it.
 
     Numbers read back are equal to the last bit; what JSON does not have is null for nan, "inf", "-inf"."""
     row = {"iteration": iteration.index, "steps": iteration.steps, "env_steps": iteration.env_steps,
            **metrics, **epoch_curves(iteration)}
-    return json.dumps({key: _plain(value) for key, value in row.items()}, allow_nan=False)
+    return summed(json.dumps({key: _plain(value) for key, value in row.items()}, allow_nan=False))
+
+
+def summed(line: str) -> str:
+    """A line, a JSON object, with its sum: another digit is JSON still."""
+    return f'{line[:-1]}, "crc32": "{zlib.crc32(line.encode()):08x}"}}'
 
 
 def read(path: str | os.PathLike) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl, a torn last line passed over; null comes back as nan, "inf" and "-inf" as what they say.
 
-    Errors: UserError naming file and line where one before the last is damaged."""
-    return [{key: _number(value) for key, value in row.items()} for row in storage.read_records(path)]
+    Lines without a sum, as from an older version, are believed. Errors: UserError naming file and line where one is damaged."""
+    rows = storage.read_records(path)
+    for number, (row, line) in enumerate(zip(rows, storage.read_lines(path), strict=False), start=1):
+        if row.pop("crc32", None) is not None and line != summed(_SUM.sub("}", line)):
+            raise UserError(f"{path} is damaged: line {number} differs from its sum.")
+    return [{key: _number(value) for key, value in row.items()} for row in rows]
+
+
+def of_run(run: RunDirectory) -> list[dict[str, Any]]:
+    """The rows of a run's metrics.jsonl, one for each iteration.
+
+    Errors: as `read`, and UserError where one is missing: before the last row, or at all of a finished run."""
+    rows, path = read(run.metrics), run.metrics
+    if [row.get("iteration") for row in rows] != list(range(len(rows))):
+        raise UserError(f"{path} is damaged: its lines are not those of iterations 0 to {len(rows) - 1}.")
+    if run.finished and len(rows) != run.config.num_iterations:
+        raise UserError(f"{path} is damaged: it has {len(rows)} lines of the {run.config.num_iterations} iterations of a finished run.")
+    return rows
 
 
 def final_scores(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:

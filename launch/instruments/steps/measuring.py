@@ -106,7 +106,7 @@ def announcement(works: Sequence[Work]) -> str:
 
 
 def _work(run: RunDirectory, plan: Plan, directory: Path) -> Work:
-    rows = metrics.read(run.metrics)
+    rows = metrics.of_run(run)
     final = metrics.final_scores(rows)["final/return"]
     if not np.isfinite(final):
         raise UserError(f"{run.path} ended no episode, so it has no final return to take a margin of.")

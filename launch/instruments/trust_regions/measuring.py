@@ -62,7 +62,7 @@ def look(runs: Sequence[RunDirectory], *, every: int, pairs: int | None, output:
 
 
 def _work(run: RunDirectory, every: int, pairs: int | None) -> Work:
-    rows = metrics.read(run.metrics)
+    rows = metrics.of_run(run)
     if not rows:
         raise UserError(f"{run.path} has no finished iteration yet.")
     pairs = pairs or run.config.rollout.num_steps

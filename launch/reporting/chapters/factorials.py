@@ -29,7 +29,7 @@ def toggles(found: Results, draw: Drawer) -> Chapter:
         agents = []
         for run in runs:
             try:
-                scores = metrics.final_scores(metrics.read(run.metrics))
+                scores = metrics.final_scores(metrics.of_run(run))
             except UserError as error:
                 draw.missing.append(str(error))
                 continue

@@ -54,8 +54,10 @@ def _agents(found: Results) -> list[learning.Agent]:
     agents = []
     for run, name, finished in runs or [(run, _variant(run), True) for run in found.variants]:
         try:
-            rows = metrics.read(run.metrics)
-        except UserError:  # named by who gathered
+            rows = metrics.of_run(run)
+        except UserError as error:
+            if str(error) not in found.missing:  # of finished ones who gathered has named it
+                found.missing.append(str(error))
             continue
         scores, config = metrics.final_scores(rows), run.config
         if finished and rows and not np.isfinite(scores["final/return"]):
