@@ -34,6 +34,10 @@ RUNS = {
 }
 
 
+# XLA compiles each algorithm's update for seconds: TRPO's every time, PPO's in the long tier.
+EVERY = [pytest.param(name, marks=pytest.mark.long) if name == "ppo, xla" else name for name in RUNS]
+
+
 def small(name):
     """A run of three iterations; XLA only where it is what is asked about."""
     of, base = dataclasses.replace, RUNS[name]
@@ -83,13 +87,13 @@ def with_algorithm(probe, **changes):
 # --- the stored update ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_stored_batch_is_what_becomes_of_the_stored_trajectory(name, probe_of, repeater_of):
     probe, batch = probe_of(name), repeater_of(name).prepare(probe_of(name).trajectory)
     assert checkpoint.digest(checkpoint.named(batch)) == checkpoint.digest(checkpoint.named(probe.batch))
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_stored_update_repeated_from_its_own_pairs_is_the_stored_step_bit_for_bit(name, probe_of, repeater_of):
     probe = probe_of(name)
     again = repeater_of(name)(probe.trajectory, updates.training_stream(probe))
