@@ -17,6 +17,7 @@ from launch.shared import gathering
 from tfpg import storage
 from tfpg.diagnostics import results
 from tfpg.errors import UserError
+from tfpg.report import metrics
 from tfpg.run_directory import RunDirectory
 
 ROWS = ("iteration", "env_steps", "rollout/return", "rollout/episodes")  # of metrics: what curves and scores are made from
@@ -30,7 +31,8 @@ def run(source: RunDirectory, target: Path, base: Path, missing: list[str]) -> N
     Args: base: directory that its files' names become relative to. missing: where results that cannot be read are named.
     Errors: UserError where `target` is a run that was trained there, a record is damaged, or the disk refuses."""
     refuse_trained(target)
-    lines = "".join(json.dumps(_returns(row)) + "\n" for row in storage.read_records(source.metrics))
+    metrics.of_run(source)  # refuses damaged ones
+    lines = "".join(metrics.summed(json.dumps(_returns(row))) + "\n" for row in storage.read_records(source.metrics))
     records = {name: _relative(storage.read_json(source.path / name), base) for name in _RECORDS}
     shutil.rmtree(target, ignore_errors=True)
     storage.make_directory(target)

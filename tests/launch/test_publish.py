@@ -57,7 +57,7 @@ def test_only_settings_returns_and_results_are_kept(published):
     for path in output.rglob("runs/**/*.nc"):
         assert not {"episode", "parameter", "cluster", "centre_episode"} & set(results.load(path).dims), path
     row = json.loads((output / "runs" / "ppo-Hopper-v5-0" / "metrics.jsonl").read_text().splitlines()[0])
-    assert set(row) == {"iteration", "env_steps", "rollout/return", "rollout/episodes"}
+    assert set(row) == {"iteration", "env_steps", "rollout/return", "rollout/episodes", "crc32"}
 
 
 def test_nothing_that_is_kept_names_a_directory_of_the_machine(published):

@@ -8,11 +8,10 @@ Every estimate x in it comes with x_stderr, x_low, x_high and a count."""
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ import xarray as xr
 from tfpg import storage
 from tfpg.errors import UserError
 
-_SUM = "sha256"  # attribute of a compact file
 _LAST_LINE = re.compile(rb"\ntfpg sha256 ([0-9a-f]{64})\n")
 _LENGTH = len(b"\ntfpg sha256 \n") + 64  # of it
 
@@ -32,8 +30,7 @@ REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
 def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False) -> Path:
     """Writes a Dataset as NetCDF 4; every array has dimensions and carries HDF5's fletcher32 sum, the file a SHA-256 sum of it all.
 
-    A summed array takes 2.5 kB at least, so that a hundred of some numbers are large. `compact`: one sum of everything instead, as an
-    attribute, which `load` compares (for results that are copied, never those that are made).
+    A summed array takes 2.5 kB at least, so that a hundred of some numbers are large. `compact`: the file's sum alone.
     Texts are stored as characters, for a sum over HDF5's variable-length strings covers their addresses only.
     Returns: the file. Errors: UserError when the disk refuses; ValueError for a variable without dimensions, which
     HDF5 cannot sum: put it into the attributes."""
@@ -43,8 +40,6 @@ def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False)
         raise ValueError(f"{', '.join(map(str, bare))}: no dimensions, so no check sum; use an attribute")
     summed = {} if compact else {"fletcher32": True}
     encoding = {name: {**summed, "dtype": "S1"} if variable.dtype.kind in "OUS" else {**summed} for name, variable in dataset.variables.items()}
-    if compact:
-        dataset = dataset.assign_attrs({_SUM: _sum(dataset)})
     storage.make_directory(path.absolute().parent)
     # In memory first: on a full disk HDF5 fails in destructors, and can end the process.
     data = bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
@@ -66,8 +61,6 @@ def load(path: str | os.PathLike) -> xr.Dataset:
             np.asarray(variable)
             if not variable.dims:
                 raise ValueError(f"{name} has lost its dimensions")
-        if _SUM in loaded.attrs and loaded.attrs.pop(_SUM) != _sum(loaded):
-            raise ValueError("its sum is another")
         return loaded
     except Exception as error:  # a flipped bit can fail anywhere in HDF5 and its readers
         raise UserError(f"{path} is damaged: it cannot be read as NetCDF ({(str(error).splitlines() or [''])[0][:200]}).") from error
@@ -102,18 +95,3 @@ def estimate(name: str, found: Any, dims: Sequence[str], shape: Sequence[int], c
 def field(values: Any, dims: Sequence[str], shape: Sequence[int], **attrs: Any) -> tuple:
     """A variable of so many dimensions from values in any shape, as xarray takes it."""
     return tuple(dims), np.asarray(values).reshape(shape), attrs
-
-
-def _sum(dataset: xr.Dataset) -> str:
-    """SHA-256 of all that a Dataset says, in whatever widths it is stored."""
-    found = hashlib.sha256()
-    for name, variable in sorted(dataset.variables.items(), key=lambda each: str(each[0])):
-        values = np.asarray(variable)
-        numbers = values.astype("<f8").tobytes() if values.dtype.kind in "biuf" else json.dumps(values.astype(str).tolist()).encode()
-        found.update(json.dumps([str(name), variable.dims, values.shape, _words(variable.attrs)]).encode() + numbers)
-    found.update(json.dumps(_words({name: each for name, each in dataset.attrs.items() if name != _SUM})).encode())
-    return found.hexdigest()
-
-
-def _words(attributes: Mapping[Any, Any]) -> list[tuple[str, str]]:
-    return sorted((str(name), json.dumps(np.asarray(each).tolist())) for name, each in attributes.items())
