@@ -37,7 +37,7 @@ def run(source: RunDirectory, target: Path, base: Path, missing: list[str]) -> N
     shutil.rmtree(target, ignore_errors=True)
     storage.make_directory(target)
     for path in sorted(source.diagnostics.rglob("*.nc")):
-        if any(part in ("parts", "shares") for part in path.relative_to(source.diagnostics).parts):
+        if path.name == gathering.SUMMARY or any(part in ("parts", "shares") for part in path.relative_to(source.diagnostics).parts):
             continue
         try:
             dataset = gathering.light(results.load(path))

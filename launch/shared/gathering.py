@@ -22,6 +22,7 @@ _NEEDED = {"trust_region": ("mean_kl", "max_ratio", "pairs"), "gradients": ("cos
            "steps": ("mean_gain", "drops", "detectable"), "return": ("mean_return",), "surrogate": ("surrogate",),
            "slices": ("slope", "mean_return", "role"), "concentration": ("mean_return",), "updates": ("gain",)}
 SURFACES = ("return", "surrogate", "slices", "concentration", "updates")  # of landscapes that say something of a run's own step
+SUMMARY = "summary.nc"  # of several agents, which reports make anew
 _BULK = ("episode", "parameter", "cluster", "centre_episode")  # dimensions of what numbers were made from: gigabytes of many policies
 
 
@@ -178,7 +179,7 @@ def _read(runs: Sequence[tuple[RunDirectory, Config]], missing: list[str]) -> Re
     for run, config in runs:
         for name, pattern, into in places:
             for path in sorted(run.diagnostics.glob(pattern)):
-                if path.name == "summary.nc":
+                if path.name == SUMMARY:
                     continue
                 try:
                     into.append(light(own_result(path, config, name)))

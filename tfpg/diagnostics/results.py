@@ -22,6 +22,7 @@ from tfpg import storage
 from tfpg.errors import UserError
 
 _LAST_LINE = re.compile(rb"\ntfpg sha256 ([0-9a-f]{64})\n")
+_LARGE = 10_000  # bytes
 _LENGTH = len(b"\ntfpg sha256 \n") + 64  # of it
 
 REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
@@ -30,7 +31,8 @@ REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
 def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False) -> Path:
     """Writes a Dataset as NetCDF 4; every array has dimensions and carries HDF5's fletcher32 sum, the file a SHA-256 sum of it all.
 
-    A summed array takes 2.5 kB at least, so that a hundred of some numbers are large. `compact`: the file's sum alone.
+    A summed array takes 2.5 kB at least, so that a hundred of some numbers are large. `compact`: the file's sum alone,
+    and large arrays packed.
     Texts are stored as characters, for a sum over HDF5's variable-length strings covers their addresses only.
     Returns: the file. Errors: UserError when the disk refuses; ValueError for a variable without dimensions, which
     HDF5 cannot sum: put it into the attributes."""
@@ -38,13 +40,20 @@ def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False)
     bare = [name for name, variable in dataset.variables.items() if not variable.dims]
     if bare:
         raise ValueError(f"{', '.join(map(str, bare))}: no dimensions, so no check sum; use an attribute")
-    summed = {} if compact else {"fletcher32": True}
-    encoding = {name: {**summed, "dtype": "S1"} if variable.dtype.kind in "OUS" else {**summed} for name, variable in dataset.variables.items()}
+    encoding = {name: _packing(variable, compact) | ({"dtype": "S1"} if variable.dtype.kind in "OUS" else {})
+                for name, variable in dataset.variables.items()}
     storage.make_directory(path.absolute().parent)
     # In memory first: on a full disk HDF5 fails in destructors, and can end the process.
     data = bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
     storage.write_bytes(path, data + b"\ntfpg sha256 %s\n" % hashlib.sha256(data).hexdigest().encode())
     return path
+
+
+def _packing(variable: xr.Variable, compact: bool) -> dict[str, bool]:
+    """How HDF5 stores an array: a chunked one costs 2.5 kB, which packing must win back."""
+    if not compact:
+        return {"fletcher32": True}
+    return {"zlib": True, "shuffle": True} if variable.nbytes > _LARGE else {}
 
 
 def load(path: str | os.PathLike) -> xr.Dataset:
