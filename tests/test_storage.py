@@ -91,6 +91,20 @@ def test_a_flipped_byte_or_a_cut_is_a_user_error_or_does_no_harm(tmp_path, data)
         np.testing.assert_array_equal(read[name], value)
 
 
+def test_no_array_disappears_by_a_flipped_bit_of_the_list_of_arrays(tmp_path):
+    path = tmp_path / "a.npz"
+    storage.write_npz(path, **ARRAYS)
+    whole = path.read_bytes()
+    for place in range(whole.index(b"PK\1\2"), len(whole)):
+        for bit in (0, 2, 7):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1:])
+            try:
+                found = storage.read_npz(path)
+            except UserError:
+                continue
+            assert list(found) == list(ARRAYS), (place, bit)
+
+
 @patient
 @given(st.binary(max_size=200))
 def test_any_bytes_read_as_arrays_or_json_are_a_user_error_or_a_value(tmp_path, content):

@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from tfpg.errors import UserError
 MANIFEST = "manifest.jsonl"
 _HEADER = b'{"manifest": "tfpg", "sums": "sha256"}\n'
 _TEMPORARY = ".tfpg-tmp-"
+_ZIP_END = struct.Struct("<4s4H2LH")  # a zip's last record, where it has no comment: signature, disks, members here, members, …
 _DEPTH = 4  # how far above a file its manifest may be: policies/000150/variables/… is three levels deep
 
 
@@ -127,6 +129,11 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     with user_errors("read", path), open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
+                # A damaged length within the list of members makes the ones that follow disappear; its end says how many there are.
+                file.seek(-_ZIP_END.size, os.SEEK_END)
+                mark, *_, count = _ZIP_END.unpack(file.read(_ZIP_END.size))[:5]
+                if mark == b"PK\5\6" and count != len(archive.zip.namelist()):
+                    raise ValueError("its list of arrays is cut")
                 # Each member wholly: an array whose header was damaged to a shorter one ends before its CRC is looked at.
                 members = {name.removesuffix(".npy"): archive.zip.read(name) for name in archive.zip.namelist()}
                 return {name: np.lib.format.read_array(io.BytesIO(data), allow_pickle=False) for name, data in members.items()}
