@@ -38,6 +38,14 @@ TERMINATED = np.array([[0, 0], [1, 0], [0, 0], [0, 0]], bool)
 TRUNCATED = np.array([[0, 0], [0, 0], [0, 0], [0, 1]], bool)
 
 
+@pytest.fixture(autouse=True)
+def eager(request):
+    """Traced, each of these single updates would take a second or two. XLA's test asks for graphs, as real runs do."""
+    tf.config.run_functions_eagerly("xla" not in request.node.name)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def of(**settings):
     return dataclasses.replace(HAND, **settings)
 

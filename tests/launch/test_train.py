@@ -213,14 +213,6 @@ def test_a_mistyped_task_leaves_no_directory_that_refuses_the_right_one(tmp_path
     assert not run.exists()
 
 
-def test_a_missing_metrics_file_is_named_and_never_passed_over(tmp_path, capsys):
-    run = tmp_path / "run"
-    assert interrupted(run, after=2) == 130
-    (run / "metrics.jsonl").unlink()
-    assert train.main([*QUICK, f"--workdir={run}", "--snapshots=0,2"]) == 2
-    assert "metrics.jsonl" in capsys.readouterr().err
-
-
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("not a directory")
     assert train.main([*QUICK, f"--workdir={tmp_path / 'file' / 'run'}"]) == 2
