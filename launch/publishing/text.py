@@ -60,7 +60,9 @@ def statements_table(verdicts: Sequence[Any]) -> str:
     for verdict in verdicts:
         for one in verdict.statements:
             first, colon, rest = one.what.partition(": ")
-            what = f"{captions.named(first)}: {rest}" if colon and first in one.presets else f"{_named(one.presets)}: {one.what}"
+            own = {each: captions.named(each) for each in one.presets}  # some statements begin with whose they are, by either name
+            whose = own.get(first, first) if colon and first in {*own, *own.values()} else None
+            what = f"{whose}: {rest}" if whose else f"{_named(one.presets)}: {one.what}"
             needed = f"{one.needed:,} agents would decide" if one.needed else ""
             rows.append((verdict.claim, verdict.task, what, number(one.value), _interval(one), str(one.agents),
                          f"{'above' if one.bound.above else 'below'} {one.bound.margin:g}", one.verdict, needed))

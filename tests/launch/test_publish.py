@@ -76,6 +76,7 @@ def test_the_text_beside_has_verdicts_scores_and_the_commands(published):
     assert "| C5 | TRPO keeps its mean-KL region (SEED, IM) | **" in text
     assert "| TRPO | Hopper-v5 | 3 | " in text and "2,043 [1,948, 2,136], Hopper-v2" in text
     assert "python -m launch.study madeup" in text
+    assert "| C7 | Hopper-v5 | PPO: log of the largest" in text and "PPO: PPO" not in text
     assert f"python -m launch.publish {source.name}" in text
     assert "ppo_m-Hopper-v5-0 is not finished." in text and "ppo_m-Hopper-v5-0 is not finished." in out
     assert (output / "report" / "report.html").read_text() == str(output)
