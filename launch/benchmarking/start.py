@@ -31,8 +31,9 @@ def watched(arguments: Sequence[str], directory: Path, num_steps: int) -> Answer
         # A session of its own: Ctrl-C is ours, who end it.
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
         try:
-            first, memory, lines = None, [], 0
+            first, memory, lines, peak = None, [], 0, 0.0
             while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+                peak = max(peak, _peak(process.pid))
                 seen = _lines(metrics)
                 if seen and first is None:
                     first = time.monotonic() - begin
@@ -47,7 +48,7 @@ def watched(arguments: Sequence[str], directory: Path, num_steps: int) -> Answer
                 said.seek(0)
                 words = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
                 raise WorkerFailed(f"a training ended with exit code {process.returncode}: {words[-1] if words else 'it said nothing.'}")
-            return {"first": first, "peak": ended[2].ru_maxrss * 1024 / 1e6, "memory": memory}
+            return {"first": first, "peak": peak, "memory": memory}
         finally:
             if process.returncode is None:
                 process.kill()
@@ -65,3 +66,10 @@ def _resident(pid: int) -> float | None:
     with contextlib.suppress(OSError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     return None
+
+
+def _peak(pid: int) -> float:
+    """MB that a process has held at most so far; 0 where it is gone. Not wait4's, which counts who started it, until the program began."""
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        return next(int(line.split()[1]) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:")) * 1024 / 1e6
+    return 0.0

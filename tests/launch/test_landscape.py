@@ -183,7 +183,7 @@ def test_the_readmes_python_is_run(ppo, tmp_path, monkeypatch):
     names = {}
     exec(compile(block, "README.md", "exec"), names)  # noqa: S102  (our own text)
     assert {path.name for path in tmp_path.glob("*.png")} == {"return.png", "kl.png"}
-    assert float(names["far"]["kl"].sel(x=0, y=0)) == 0 and float(names["far"]["kl"].max()) > 0
+    assert float(names["far"]["mean_kl"].sel(x=0, y=0)) == 0 and float(names["far"]["mean_kl"].max()) > 0
     assert {"origin", "x_direction", "y_direction"} <= set(names["far"].variables) and "gain" in names["found"]
 
 
