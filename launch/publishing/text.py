@@ -136,6 +136,7 @@ _FILES = """\
     runs/<agent>/            config.json (settings, command, versions), metrics.jsonl (returns by iteration), diagnostics/ (NetCDF)
     study.json, jobs/        which jobs the study is, and how long each took
 
-`python -m launch.report DIR` and `python -m launch.claims DIR` read this directory as they read runs. `xarray.open_dataset(path,
+`python -m launch.report DIR` and `python -m launch.claims DIR` read this directory as they read runs; the first makes `report/` anew,
+where it is not kept. `xarray.open_dataset(path,
 engine="h5netcdf")` opens a result; every estimate x has x_stderr, x_low, x_high beside it. Policies, single episodes and vectors are not
 here: the commands above make them again."""
