@@ -96,7 +96,11 @@ def test_a_measurement_that_is_all_noise_says_neither():
     assert abs(np.mean(found)) < 0.05  # "as steep as any" would be −0.6
 
 
-@pytest.mark.parametrize("agents", [3, 5, 10, 30])
+# Simulations of many agents take seconds each.
+MANY = [pytest.param(agents, marks=pytest.mark.long) for agents in (5, 10, 30)]
+
+
+@pytest.mark.parametrize("agents", [3, *MANY])
 @pytest.mark.parametrize("noise", [0.0, 0.5, 2.0])
 def test_a_step_just_twice_as_steep_passes_for_much_steeper_in_one_study_of_forty_at_most(agents, noise):
     draw, studies = np.random.default_rng(agents), 1500 if agents < 20 else 300

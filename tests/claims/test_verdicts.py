@@ -36,7 +36,11 @@ def test_a_claim_of_several_parts_holds_where_all_do(parts, whole):
     assert together("C0", "Task-v0", statements).verdict == whole
 
 
-@pytest.mark.parametrize("agents", [3, 5, 10, 30])
+# Simulations of many agents take seconds each.
+MANY = [pytest.param(agents, marks=pytest.mark.long) for agents in (5, 10, 30)]
+
+
+@pytest.mark.parametrize("agents", [3, *MANY])
 @pytest.mark.parametrize("truth", [1.0, 0.5])
 def test_what_is_false_holds_in_one_study_of_forty_at_most(agents, truth):
     # at the margin 2.5 %, give or take three standard errors

@@ -196,7 +196,8 @@ def test_policies_of_two_runs_with_one_iteration_stand_apart(ppo, tmp_path_facto
     assert names == {"ppo-CartPole-v1-0-000002-smoke", "trpo-CartPole-v1-0-000002-smoke"}
 
 
-@pytest.mark.parametrize("extra", [["--ppo.shared_weights=true"], ["--value.target=returns", "--value.minibatches=4"]])
+@pytest.mark.parametrize("extra", [
+    pytest.param(["--ppo.shared_weights=true"], marks=pytest.mark.long), ["--value.target=returns", "--value.minibatches=4"]])
 def test_shared_weights_and_returns_as_targets_can_be_studied(extra, tmp_path):
     run, quick = tmp_path / "run", [each for each in QUICK if not each.startswith("--value.")]
     code, _, err = command(train, *quick, "--algo=ppo", "--env=CartPole-v1", "--total_steps=512", "--ppo.minibatches=4",

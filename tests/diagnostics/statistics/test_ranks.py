@@ -137,7 +137,8 @@ def test_points_not_computed_are_left_out_and_too_few_give_nan(draw):
     assert np.isfinite(one.observed.mean) and np.isnan([one.observed.low, one.reliability]).all()
 
 
-@pytest.mark.parametrize(("reliability", "bound"), [(0.2, 0.9), (0.6, 0.9), (0.95, 0.9)])
+@pytest.mark.parametrize(("reliability", "bound"), [
+    pytest.param(0.2, 0.9, marks=pytest.mark.long), (0.6, 0.9), pytest.param(0.95, 0.9, marks=pytest.mark.long)])
 def test_the_interval_covers_what_other_pairs_would_show_too(draw, reliability, bound):
     """Five points of a line, where the error of a surrogate is one slope: 20 clusters, 100 simulations. Without the influence
     the interval is that of the episodes alone, and covers far less."""
