@@ -159,7 +159,8 @@ def test_claims_and_the_report_take_what_was_found(runs, tmp_path):
     given = [f"--dir={runs(algo)}" for algo in ALGORITHMS]
     out = looked(claims, *given)
     assert out.startswith("3 runs") and "nan" not in out.lower().split()
-    assert all("has settings of its own" in line for line in out.splitlines() if line.startswith("passed over"))
+    known = ("has settings of its own", "none near 2048")  # these runs' settings; sizes of gradients that other tests may have looked at
+    assert not [line for line in out.splitlines() if line.startswith("passed over") and not any(each in line for each in known)]
     for algo in ALGORITHMS:
         assert f"{algo} on {TASK}" in out
     assert "missing or passed over: " + str(tmp_path) not in looked(report, *given, f"--output={tmp_path}/page")

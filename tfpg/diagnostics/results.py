@@ -8,21 +8,24 @@ Every estimate x in it comes with x_stderr, x_low, x_high and a count."""
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import h5netcdf
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
 from tfpg import storage
 from tfpg.errors import UserError
 
 _LAST_LINE = re.compile(rb"\ntfpg sha256 ([0-9a-f]{64})\n")
-_LARGE = 10_000  # bytes
+_LARGE = 1_500  # bytes
 _LENGTH = len(b"\ntfpg sha256 \n") + 64  # of it
 
 REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
@@ -31,8 +34,8 @@ REWARD, STEPS = {"units": "reward"}, {"units": "steps"}
 def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False) -> Path:
     """Writes a Dataset as NetCDF 4; every array has dimensions and carries HDF5's fletcher32 sum, the file a SHA-256 sum of it all.
 
-    A summed array takes 2.5 kB at least, so that a hundred of some numbers are large. `compact`: the file's sum alone,
-    and large arrays packed.
+    A summed array takes 2.5 kB at least, so that a hundred of some numbers are large. `compact`: the file's sum alone, in the
+    shorter of two formats: HDF5 with its arrays packed, or NetCDF 3, which has some 100 bytes beside an array's numbers.
     Texts are stored as characters, for a sum over HDF5's variable-length strings covers their addresses only.
     Returns: the file. Errors: UserError when the disk refuses; ValueError for a variable without dimensions, which
     HDF5 cannot sum: put it into the attributes."""
@@ -40,20 +43,38 @@ def save(dataset: xr.Dataset, path: str | os.PathLike, *, compact: bool = False)
     bare = [name for name, variable in dataset.variables.items() if not variable.dims]
     if bare:
         raise ValueError(f"{', '.join(map(str, bare))}: no dimensions, so no check sum; use an attribute")
-    encoding = {name: _packing(variable, compact) | ({"dtype": "S1"} if variable.dtype.kind in "OUS" else {})
-                for name, variable in dataset.variables.items()}
     storage.make_directory(path.absolute().parent)
     # In memory first: on a full disk HDF5 fails in destructors, and can end the process.
-    data = bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
+    data = min((_packed(dataset), *_classic(dataset)), key=len) if compact else _summed(dataset)
     storage.write_bytes(path, data + b"\ntfpg sha256 %s\n" % hashlib.sha256(data).hexdigest().encode())
     return path
 
 
-def _packing(variable: xr.Variable, compact: bool) -> dict[str, bool]:
-    """How HDF5 stores an array: a chunked one costs 2.5 kB, which packing must win back."""
-    if not compact:
-        return {"fletcher32": True}
-    return {"zlib": True, "shuffle": True} if variable.nbytes > _LARGE else {}
+def _summed(dataset: xr.Dataset) -> bytes:
+    encoding = {name: {"fletcher32": True} | _characters(variable) for name, variable in dataset.variables.items()}
+    return bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
+
+
+def _packed(dataset: xr.Dataset) -> bytes:
+    """NetCDF 4 with HDF5's newer headers, which cost a packed array some hundred bytes where the old ones cost 2.5 kB."""
+    encoding = {name: ({"zlib": True, "shuffle": True} if variable.nbytes > _LARGE else {}) | _characters(variable)
+                for name, variable in dataset.variables.items()}
+    file = io.BytesIO()
+    with h5netcdf.File(file, "w", libver="latest") as whole:
+        dataset.dump_to_store(H5NetCDFStore(whole, mode="w"), encoding=encoding)
+    return file.getvalue()
+
+
+def _classic(dataset: xr.Dataset) -> tuple[bytes, ...]:
+    """NetCDF 3, where it holds everything: whole numbers of 32 bits at most, no lists of texts."""
+    try:
+        return (bytes(dataset.to_netcdf(engine="scipy", format="NETCDF3_64BIT")),)
+    except (ValueError, TypeError, OverflowError):
+        return ()
+
+
+def _characters(variable: xr.Variable) -> dict[str, str]:
+    return {"dtype": "S1"} if variable.dtype.kind in "OUS" else {}
 
 
 def load(path: str | os.PathLike) -> xr.Dataset:
@@ -63,9 +84,9 @@ def load(path: str | os.PathLike) -> xr.Dataset:
     if not whole:
         raise UserError(f"{path} is damaged: it differs from the SHA-256 sum that it carries.")
     try:
-        with warnings.catch_warnings(), xr.open_dataset(path, engine="h5netcdf") as dataset:
+        with warnings.catch_warnings(), xr.open_dataset(path, engine=_engine(Path(path))) as dataset:
             warnings.simplefilter("error")  # a damaged header can surface as a mere warning
-            loaded = dataset.load()
+            loaded = _wide(dataset.load())
         for name, variable in loaded.variables.items():
             np.asarray(variable)
             if not variable.dims:
@@ -73,6 +94,20 @@ def load(path: str | os.PathLike) -> xr.Dataset:
         return loaded
     except Exception as error:  # a flipped bit can fail anywhere in HDF5 and its readers
         raise UserError(f"{path} is damaged: it cannot be read as NetCDF ({(str(error).splitlines() or [''])[0][:200]}).") from error
+
+
+def _engine(path: Path) -> Literal["scipy", "h5netcdf"]:
+    with open(path, "rb") as file:
+        return "scipy" if file.read(3) == b"CDF" else "h5netcdf"
+
+
+def _wide(dataset: xr.Dataset) -> xr.Dataset:
+    """With whole numbers of 64 bits and numbers in this machine's order of bytes, which NetCDF 3 does not have."""
+    found = dataset.copy()
+    for name, variable in dataset.variables.items():
+        kind = np.dtype(np.int64) if variable.dtype.kind == "i" and variable.dtype.itemsize == 4 else variable.dtype.newbyteorder("=")
+        found[name] = variable.astype(kind)
+    return found
 
 
 def _whole(path: Path) -> bool:
