@@ -86,10 +86,10 @@ def _written(output: Path, title: str | None, commands: Sequence[str], missing: 
     """Page and README of all that is kept there."""
     from launch.publishing import text
 
-    code = report.main([str(output), *([f"--title={title}"] if title else [])])
+    shutil.rmtree(output / "report", ignore_errors=True)  # figures of what is not drawn any more
+    code = report.main([str(output), "--linked", *([f"--title={title}"] if title else [])])
     if code:
         return code
-    shutil.rmtree(output / "report" / "tensorboard", ignore_errors=True)  # the figures once more
     found = gathering.results([output])
     study = plan.read(output)
     lacking = [*missing, *([f"{len(waiting):,} of the study's {len(study.jobs):,} jobs."] if study and (waiting := plan.undone(study).waiting) else [])]

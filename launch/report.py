@@ -28,6 +28,8 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string("dir", None, "directory of a study, of runs, or a run; the first may also stand alone", flag_values=values)
     flags.DEFINE_string("output", None, "directory of the report; default report in the first directory", flag_values=values)
     flags.DEFINE_string("title", None, "of the page; default the study's name", flag_values=values)
+    flags.DEFINE_boolean("linked", False, "small: the page shows figures/*.png of 256 colours, which have to stay beside it; no PDF, no "
+                         "TensorBoard events, light paper alone", flag_values=values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,16 +49,18 @@ def body(values: flags.FlagValues) -> int:
 
     runtime.start(Config().runtime)  # TensorFlow writes TensorBoard's events
     verdicts = claims.judged(found)
-    page = written(found, verdicts, output, given, values.title)
+    page = written(found, verdicts, output, given, values.title, linked=values.linked)
     storage.write_bytes(output / PAGE, page.encode())
-    say(f"{len(found.runs or found.variants)} runs, {len(verdicts)} verdicts; {output / PAGE}, {len(page) / 1e6:.1f} MB; figures/ (PNG and PDF) and data/ "
-        f"beside it; tensorboard --logdir {given[0]} shows them too, and in HParams every run with its scores")
+    say(f"{len(found.runs or found.variants)} runs, {len(verdicts)} verdicts; {output / PAGE}, {len(page) / 1e6:.1f} MB; " + (
+        "it shows figures/, which have to stay beside it, as data/" if values.linked else
+        f"figures/ (PNG and PDF) and data/ beside it; tensorboard --logdir {given[0]} shows them too, and in HParams every run with its scores"))
     for sentence in found.missing:
         say(f"missing or passed over: {sentence}")
     return 0
 
 
-def written(found: gathering.Results, verdicts: list[Any], output: Path, given: Sequence[Path], title: str | None) -> str:
+def written(found: gathering.Results, verdicts: list[Any], output: Path, given: Sequence[Path], title: str | None, *,
+            linked: bool = False) -> str:
     """The page; its figures and data are written on the way."""
     from launch.reporting import chapters, settings
     from launch.reporting import verdicts as judged
@@ -66,7 +70,7 @@ def written(found: gathering.Results, verdicts: list[Any], output: Path, given: 
 
     studies = _studies(given, found.missing)
     say(f"drawing into {output}")
-    with Drawer(output, found.missing) as draw:
+    with Drawer(output, found.missing, linked=linked) as draw:
         made = [_made(chapter, found, draw) for chapter in chapters.CHAPTERS]
         missing, notes = (tuple(_here(sentence, given) for sentence in some) for some in (found.missing, found.notes))
         record = claims.as_json(verdicts, found)

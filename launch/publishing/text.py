@@ -130,13 +130,13 @@ def _interval(found: Any) -> str:
 
 
 _FILES = """\
-    report/report.html       one page, opens without a network: verdicts, scores, trust regions, landscapes that can be turned, gradients, values
-    report/figures/          every figure as PNG and PDF
+    report/report.html       one page, opens without a network: verdicts, scores, trust regions, landscapes that can be turned, gradients,
+                             values; it shows figures/, which have to stay beside it
+    report/figures/          every figure as a small PNG
     report/data/             what the report itself computed: NetCDF, and claims.json with every number of every statement
     runs/<agent>/            config.json (settings, command, versions), metrics.jsonl (returns by iteration), diagnostics/ (NetCDF)
     study.json, jobs/        which jobs the study is, and how long each took
 
-`python -m launch.report DIR` and `python -m launch.claims DIR` read this directory as they read runs; the first makes `report/` anew,
-where it is not kept. `xarray.open_dataset(path,
-engine="h5netcdf")` opens a result; every estimate x has x_stderr, x_low, x_high beside it. Policies, single episodes and vectors are not
-here: the commands above make them again."""
+`python -m launch.report DIR` and `python -m launch.claims DIR` read this directory as they read runs; the first draws the same figures
+for a paper, as PDF too, and its page has them inside. `xarray.open_dataset(path)` opens a result; every estimate x has x_stderr, x_low,
+x_high beside it. Policies, single episodes and vectors are not here: the commands above make them again."""

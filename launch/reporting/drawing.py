@@ -21,16 +21,17 @@ FIGURES, DATA, EVENTS = "figures", "data", "tensorboard/report"
 
 
 class Drawer:
-    """Draws into a report's directory. Args: missing: where what could not be drawn is said."""
+    """Draws into a report's directory. Args: missing: where what could not be drawn is said. linked: small: a PNG each, which
+    the page shows, no PDF, no events, data packed."""
 
-    def __init__(self, output: Path, missing: list[str]):
-        self.output, self.missing = output, missing
+    def __init__(self, output: Path, missing: list[str], *, linked: bool = False):
+        self.output, self.missing, self.linked = output, missing, linked
         self._names: set[str] = set()
-        for name in (FIGURES, DATA, EVENTS):
+        for name in (FIGURES, DATA, *(() if linked else (EVENTS,))):
             storage.make_directory(output / name)
         for old in (output / EVENTS).glob("events.out.tfevents.*"):  # of the last report
             storage.remove(old)
-        self._writer = summaries.Summaries(output / EVENTS)
+        self._writer = None if linked else summaries.Summaries(output / EVENTS)
 
     def picture(self, name: str, draw: Callable[[], Any], data: Iterable[Any], *, says: str = "") -> Picture | None:
         """A figure as PNG, PDF, picture and event; None, and a sentence in `missing`, where its results do not go together.
@@ -38,7 +39,8 @@ class Drawer:
         Args: name: what the files are called. data: Datasets that were read, or paths. says: its numbers in a sentence."""
         name = self._own(name)
         try:
-            made = pictures.drawn(name, draw(), says=says, links=self.links(data))
+            make = pictures.linked if self.linked else pictures.drawn
+            made = make(name, draw(), says=says, links=self.links(data))
         except UserError as error:
             self.missing.append(f"no figure {name}: {error}")
             return None
@@ -46,9 +48,11 @@ class Drawer:
             self.missing.append(f"no figure {name}: its results are not as this version has them ({type(error).__name__}: {error}).")
             return None
         for ending, content in (("png", made.png), ("pdf", made.pdf)):
-            storage.write_bytes(self.output / FIGURES / f"{name}.{ending}", content)
-        self._writer.figure(f"report/{name}", made.png)
-        say(f"  {FIGURES}/{name}.png, .pdf")
+            if content is not None:
+                storage.write_bytes(self.output / FIGURES / f"{name}.{ending}", content)
+        if self._writer is not None:
+            self._writer.figure(f"report/{name}", made.png)
+        say(f"  {FIGURES}/{name}.png{', .pdf' if made.pdf else ''}")
         return made.picture
 
     def _own(self, name: str) -> str:
@@ -61,7 +65,7 @@ class Drawer:
 
     def data(self, name: str, dataset: Any) -> Path:
         """Keeps numbers that the report itself computed; a figure links to them."""
-        return results.save(dataset, self.output / DATA / f"{name}.nc")
+        return results.save(dataset, self.output / DATA / f"{name}.nc", compact=self.linked)
 
     def links(self, data: Iterable[Any]) -> tuple[Link, ...]:
         """Links to the files of these results, relative to the page."""
@@ -76,7 +80,8 @@ class Drawer:
         return self
 
     def __exit__(self, *_) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 def slug(*parts: Any) -> str:

@@ -79,7 +79,7 @@ def test_the_text_beside_has_verdicts_scores_and_the_commands(published):
     assert "| C7 | Hopper-v5 | PPO: log of the largest" in text and "PPO: PPO" not in text
     assert f"python -m launch.publish {source.name}" in text
     assert "ppo_m-Hopper-v5-0 is not finished." in text and "ppo_m-Hopper-v5-0 is not finished." in out
-    assert (output / "report" / "report.html").read_text() == str(output)
+    assert (output / "report" / "report.html").read_text() == f"{output} --linked"
 
 
 def test_what_was_published_before_stays_and_an_agent_published_anew_takes_its_place(tmp_path):

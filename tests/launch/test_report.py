@@ -59,6 +59,20 @@ def test_figures_lie_beside_the_page_for_papers_and_for_tensorboard(study):
     assert list((study[0] / "report" / "tensorboard" / "report").glob("events.out.tfevents.*"))
 
 
+def test_a_linked_report_has_its_pictures_beside_it_and_nothing_twice(study, tmp_path, monkeypatch):
+    from launch.reporting import chapters
+
+    monkeypatch.setattr(chapters, "CHAPTERS", (chapters.scores,))  # the others draw in the same way
+    code, out, err = command(report, str(study[0]), "--linked", f"--output={tmp_path}/small")
+    assert code == 0 and "it shows figures/, which have to stay beside it" in out, err
+    outline = Outline((tmp_path / "small" / "report.html").read_text())
+    shown = [source for source in outline.sources if not source.startswith("data:")]
+    assert {"figures/learning-curves.png", "figures/final-scores.png"} <= set(shown)
+    assert sorted(path.name for path in (tmp_path / "small").glob("figures/*")) == sorted(source.removeprefix("figures/") for source in shown)
+    assert sorted(path.name for path in (tmp_path / "small").iterdir()) == ["data", "figures", "report.html"]
+    assert results.load(tmp_path / "small" / "data" / "scores.nc").equals(results.load(study[0] / "report" / "data" / "scores.nc"))
+
+
 def test_what_is_missing_is_said(page):
     missing = page[page.index('id="missing"'):]
     assert "1 of the study&#39;s 1 jobs are not done: train.ppo_m-Hopper-v5-0" in missing

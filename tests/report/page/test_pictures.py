@@ -1,5 +1,6 @@
 """A figure's files and its words on the page."""
 
+import base64
 import io
 
 import numpy as np
@@ -16,6 +17,19 @@ from tfpg.report.page.contents import Link
 def drawn():
     return pictures.drawn("slices-ppo", slices.slices(surfaces.slices(few_episodes=1)), says="The step ranks 2 of 17",
                           links=(Link("data", "a.nc"),))
+
+
+def image(address):
+    """What a data: address holds."""
+    kind, encoded = address.split(",", 1)
+    assert kind == "data:image/webp;base64"
+    return Image.open(io.BytesIO(base64.b64decode(encoded)))
+
+
+@pytest.fixture(scope="module")
+def linked():
+    return pictures.linked("slices-ppo", slices.slices(surfaces.slices(few_episodes=1)), says="The step ranks 2 of 17",
+                           links=(Link("data", "a.nc"),))
 
 
 def test_the_words_of_a_figure_become_its_caption(drawn):
@@ -38,17 +52,29 @@ def test_files_come_before_data_and_are_what_they_are_called(drawn):
 
 
 def test_the_page_has_one_picture_for_light_and_one_for_dark(drawn):
-    light, night = (np.asarray(Image.open(io.BytesIO(each)).convert("L"), float) for each in (drawn.picture.light, drawn.picture.dark))
+    light, night = (np.asarray(image(each).convert("L"), float) for each in (drawn.picture.light, drawn.picture.dark))
     assert light.shape == night.shape
     assert np.median(light) > 250 and np.median(night) < 40
 
 
 def test_the_words_are_not_in_the_page_s_picture_but_the_legend_is(drawn):
     whole = Image.open(io.BytesIO(drawn.png))
-    shown = Image.open(io.BytesIO(drawn.picture.light))
+    shown = image(drawn.picture.light)
     assert shown.height < whole.height
     bottom = np.asarray(shown.convert("L"))[-30:]
     assert (bottom < 200).any()
+
+
+def test_a_linked_picture_is_one_small_file_with_all_its_words(linked, drawn):
+    picture = linked.picture
+    assert (picture.light, picture.dark, linked.pdf) == ("figures/slices-ppo.png", "", None)
+    assert [link.href for link in picture.links] == ["figures/slices-ppo.png", "a.nc"]
+    assert picture[1:5] == drawn.picture[1:5]  # title, alt, notes, warnings
+    whole, small = (Image.open(io.BytesIO(each.png)) for each in (drawn, linked))
+    assert small.mode == "P" and small.width / small.height == pytest.approx(whole.width / whole.height, rel=0.01)
+    assert len(linked.png) < len(drawn.png) / 2.5
+    light = np.asarray(small.convert("L"))
+    assert np.median(light) > 250 and (light < 60).any()  # dark letters on light paper
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -40,7 +40,7 @@ def page(*, parts=(), missing=(), title="Study <one>"):
     ruling = Ruling("PPO: log ratio", "0.3", "[0.1, 0.5]", "3 agents", "below 0", "does not hold", "fails", "a note")
     card = ClaimCard("C7", "no algorithm keeps the ratio", "SEED", (
         Judged("Hopper-v5", "PPO", "does not hold", "fails", (ruling,), (Link("figure", "#one"),)),), "")
-    picture = Picture("one", "A title", 'what it shows & "says"', ("34 episodes a point",), ("few episodes",), b"light", b"dark",
+    picture = Picture("one", "A title", 'what it shows & "says"', ("34 episodes a point",), ("few episodes",), "data:,light", "data:,dark",
                       (Link("PNG", "figures/one.png"),), (640, 480))
     table = Table("t", "A table", ("a", "b"), (("x", Cell("1", "number")),), folded=True)
     return Page(title, "about", (("agents", "9"),), (
@@ -57,6 +57,14 @@ def test_every_element_is_closed_and_every_place_is_there_once():
 def test_nothing_is_fetched():
     outline = Outline(rendering.html(page()))
     assert all(source.startswith("data:") for source in outline.sources)
+
+
+def test_a_linked_picture_is_shown_once_with_its_words_as_text():
+    text = rendering.html(page(parts=(Picture("two", "Another", "shown", ("n = 3",), (), "figures/two.png", "", (Link("PNG", "figures/two.png"),),
+                                              (640, 480)),)))
+    outline = Outline(text)
+    assert outline.alts.count("shown") == 1 and outline.sources.count("figures/two.png") == 1
+    assert "n = 3" in text[text.index("<summary>its words as text"):]
 
 
 def test_pictures_have_alternative_texts_and_words_are_escaped():

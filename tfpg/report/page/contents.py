@@ -21,8 +21,8 @@ class Picture(NamedTuple):
     alt: str  # what it shows, for who does not see it
     notes: tuple[str, ...]  # sample sizes and uncertainty
     warnings: tuple[str, ...]
-    light: bytes  # WebP
-    dark: bytes
+    light: str  # address of the image: data:, or a file's relative to the page
+    dark: str  # on dark paper; empty where the light one says everything itself, title and notes too
     links: tuple[Link, ...]  # its files and its data
     size: tuple[int, int]  # pixels
 

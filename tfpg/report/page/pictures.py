@@ -1,7 +1,10 @@
-"""How does a figure come onto a page and into files? Drawn once on light and once on dark paper; its own words become its caption."""
+"""How does a figure come onto a page and into files?
+
+Embedded: drawn once on light and once on dark paper, and its own words become its caption. Linked: one small PNG with its words."""
 
 from __future__ import annotations
 
+import base64
 import io
 import logging
 import re
@@ -17,6 +20,7 @@ from tfpg.report.figures import settled
 from tfpg.report.page.contents import Link, Picture
 
 _DPI, _SCREEN = 150, 96  # dots an inch, in files and as a page counts them
+_SMALL_DPI, _COLOURS = 120, 256  # of a PNG that is to be small
 _SYMBOLS = {r"\theta": "θ", r"\pi": "π", r"\phi": "φ", r"\lambda": "λ", r"\Sigma": "Σ", r"\nabla": "∇", r"\epsilon": "ε", r"\rho": "ρ",
             r"\delta": "δ", r"\sqrt": "√", r"\mathrm": "", r"\hat": "", r"\,": " "}
 
@@ -29,7 +33,7 @@ class Drawn(NamedTuple):
 
     picture: Picture
     png: bytes
-    pdf: bytes
+    pdf: bytes | None
 
 
 def drawn(name: str, figure: Figure, *, says: str = "", links: tuple[Link, ...] = ()) -> Drawn:
@@ -37,7 +41,7 @@ def drawn(name: str, figure: Figure, *, says: str = "", links: tuple[Link, ...] 
 
     Args: says: what the numbers in it say, a sentence for who does not see it. links: to its data."""
     title, notes, warnings = words(figure)
-    alt = ". ".join(part.rstrip(".") for part in (title, panels(figure), says) if part) + "."
+    alt = _alt(figure, title, says)
     png = _saved(figure, "png")
     figure.set_layout_engine("none")  # where everything is, is known now
     with matplotlib.rc_context({"pdf.fonttype": 42}):  # letters stay letters: journals ask for it
@@ -46,8 +50,22 @@ def drawn(name: str, figure: Figure, *, says: str = "", links: tuple[Link, ...] 
     _bare(figure)
     light = _image(figure)
     night = _image(dark.darken(figure))
-    shown = (light.width * _SCREEN // _DPI, light.height * _SCREEN // _DPI)
-    return Drawn(Picture(name, title, alt, notes, warnings, _webp(light), _webp(night), (*files, *links), shown), png, pdf)
+    return Drawn(Picture(name, title, alt, notes, warnings, _webp(light), _webp(night), (*files, *links), _shown(light, _DPI)), png, pdf)
+
+
+def linked(name: str, figure: Figure, *, says: str = "", links: tuple[Link, ...] = ()) -> Drawn:
+    """As `drawn`, the picture a file beside the page: a PNG of 256 colours, a fifth of the bytes that one takes embedded."""
+    title, notes, warnings = words(figure)
+    image = Image.open(io.BytesIO(_saved(figure, "png", dpi=_SMALL_DPI))).convert("RGB")
+    buffer = io.BytesIO()
+    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    file = Link("PNG", f"figures/{name}.png")
+    return Drawn(Picture(name, title, _alt(figure, title, says), notes, warnings, file.href, "", (file, *links), _shown(image, _SMALL_DPI)),
+                 buffer.getvalue(), None)
+
+
+def _alt(figure: Figure, title: str, says: str) -> str:
+    return ". ".join(part.rstrip(".") for part in (title, panels(figure), says) if part) + "."
 
 
 def words(figure: Figure) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
@@ -99,9 +117,9 @@ def _bare(figure: Figure) -> None:
         legend.set_in_layout(True)  # else it is cut off
 
 
-def _saved(figure: Figure, kind: str, **options) -> bytes:
+def _saved(figure: Figure, kind: str, *, dpi: int = _DPI, **options) -> bytes:
     buffer = io.BytesIO()
-    settled(figure).savefig(buffer, format=kind, dpi=_DPI, **options)
+    settled(figure).savefig(buffer, format=kind, dpi=dpi, **options)
     return buffer.getvalue()
 
 
@@ -109,7 +127,11 @@ def _image(figure: Figure) -> Image.Image:
     return Image.open(io.BytesIO(_saved(figure, "png", bbox_inches="tight", pad_inches=0.06))).convert("RGB")
 
 
-def _webp(image: Image.Image) -> bytes:
+def _shown(image: Image.Image, dpi: int) -> tuple[int, int]:
+    return image.width * _SCREEN // dpi, image.height * _SCREEN // dpi
+
+
+def _webp(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=90, method=4)
-    return buffer.getvalue()
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,8 +1,7 @@
-"""How is a page written? One HTML file with everything in it: no network, no file beside it but for links to data."""
+"""How is a page written? One HTML file: no network, and no file beside it but for links to data and pictures that were to stay files."""
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 from importlib import resources
@@ -25,7 +24,7 @@ def html(page: Page) -> str:
 @functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"data_uri": _data_uri, "json": _json, "kind": _kind, "cell": _cell}
+    environment.filters |= {"json": _json, "kind": _kind, "cell": _cell}
     return environment.from_string(_asset("page.html"))
 
 
@@ -39,10 +38,6 @@ def _kind(part: Any) -> str:
 
 def _cell(value: str | Cell) -> Cell:
     return value if isinstance(value, Cell) else Cell(value)
-
-
-def _data_uri(webp: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(webp).decode()}"
 
 
 def _json(value: Any) -> str:
