@@ -182,6 +182,16 @@ def test_difference_names_each_setting_that_differs_and_those_that_only_one_has(
     assert difference(old, new) == ["env: (not set) → Hopper-v5", "trpo.delta: 0.1 → 0.2"]
 
 
+def test_between_two_algorithms_the_settings_that_only_one_of_them_has_are_not_differences():
+    old, new = (to_dict(Config(algorithm=each, preset=each.name)) for each in (Trpo(), Ppo()))
+    assert difference(old, new) == ["algorithm: trpo → ppo", "preset: trpo → ppo"]
+
+
+def test_differences_are_written_as_flags_take_them():
+    old, new = ({"code_level.anneal": value, "code_level.value_clip": clip} for value, clip in ((False, None), (True, 0.2)))
+    assert difference(old, new) == ["code_level.anneal: false → true", "code_level.value_clip: none → 0.2"]
+
+
 @pytest.mark.parametrize("damage, sentence", [
     (lambda values: values.pop("seed"), "the configuration lacks seed."),
     (lambda values: values.update(sed=1), "there is no setting sed: did you mean seed?"),

@@ -132,11 +132,18 @@ def from_dict(values: dict[str, Any]) -> Config:
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """The settings in which two configurations (as by `to_dict`) differ, a line each: name: old → new."""
+    """The settings in which two configurations (as by `to_dict`) differ, a line each: name: old → new, written as flags take them.
+
+    Between two algorithms those that only one of them has are none."""
     names = list(new) + [name for name in old if name not in new]
-    absent = "(not set)"
-    return [f"{name}: {old.get(name, absent)} → {new.get(name, absent)}"
-            for name in names if old.get(name, absent) != new.get(name, absent)]
+    if old.get("algorithm") != new.get("algorithm"):
+        names = [name for name in names if name in old and name in new]
+
+    def shown(values: dict[str, Any], name: str) -> str:
+        value = values.get(name, "(not set)")
+        return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+    return [f"{name}: {shown(old, name)} → {shown(new, name)}" for name in names if name not in old or name not in new or old[name] != new[name]]
 
 
 def _unknown(name: str, config: Config, known: dict[str, Setting]) -> str:
