@@ -10,19 +10,19 @@ from pathlib import Path
 from absl import flags
 
 from launch import claims, report
-from launch.publishing import kept, records
+from launch.publishing import kept, records, text
 from launch.shared import commandline, gathering
 from launch.shared.commandline import say
 from tfpg import storage
-from tfpg.errors import UserError
+from tfpg.errors import UserError, nearest
 from tfpg.lock import Lock
 from tfpg.run_directory import RunDirectory
 from tfpg.studies import plan
 
 ABOUT = ("Keeps what the figures and verdicts of finished runs rest on (settings, returns, the instruments' results; no policies, no single "
          "episodes) in a directory small enough for a repository, with report.html, figures and a README: verdicts, scores beside the "
-         "published, versions, hours, commands. What was published there of other runs stays; launch.study --published goes on from it.")
-README = "README.md"
+         "published, versions, hours, commands; somebody's findings.md there is quoted. What was published there of other runs stays; launch.study --published goes on from it.")
+README, FINDINGS = "README.md", "findings.md"
 
 
 def define(values: flags.FlagValues) -> None:
@@ -30,6 +30,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string("dir", None, "directory of a study, of runs, or a run; the first may also stand alone", flag_values=values)
     flags.DEFINE_string("output", "results", "directory of what is published", flag_values=values)
     flags.DEFINE_string("title", None, "of README and page; default the study's name", flag_values=values)
+    flags.DEFINE_string("readme", None, "a project's README beside that directory, whose part between the comments "
+                        f"{text.FIRST[5:-4]} and {text.LAST[5:-4]} is written anew: a figure and the verdicts", flag_values=values)
+    flags.DEFINE_string("figure", None, "the figure there, by its name in report/figures", flag_values=values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,6 +48,8 @@ def body(values: flags.FlagValues) -> int:
     output = Path(os.path.abspath(Path(values.output).expanduser()))
     finished, missing = _finished(given)
     _refuse(output, given, finished)
+    if values.readme is not None:
+        text.front(_text(Path(values.readme)), "", [], None)  # refuses one without a place, before anything takes its time
     storage.make_directory(output)
     with Lock(output, "publishes into"):
         for source, base in finished:
@@ -52,9 +57,24 @@ def body(values: flags.FlagValues) -> int:
             kept.run(source, output / "runs" / source.path.name, base, missing)
         for directory in given:
             records.keep(directory, output)
-        return _written(output, values.title, [
+        more = "".join(f" --{name}={values[name].value}" for name in ("readme", "figure") if values[name].value)
+        code = _written(output, values.title, [
             *(f"python -m launch.study {study.name}" for each in given if (study := plan.read(each)) is not None),
-            f"python -m launch.publish {' '.join(_shown(each) for each in given)} --output={_shown(output)}"], missing)
+            f"python -m launch.publish {' '.join(_shown(each) for each in given)} --output={_shown(output)}{more}"], missing)
+        return code or _front(output, values.readme, values.figure)
+
+
+def _front(output: Path, readme: str | None, figure: str | None) -> int:
+    """The part of a project's README."""
+    if readme is None:
+        return 0
+    path = Path(os.path.abspath(readme))
+    if figure is not None and not (drawn := output / "report" / "figures" / f"{figure}.png").exists():
+        raise UserError(f"--figure={figure}: there is no {drawn}; " + nearest(figure, sorted(each.stem for each in drawn.parent.glob("*.png"))))
+    where = Path(os.path.relpath(output, path.parent)).as_posix()
+    storage.write_text(path, text.front(_text(path), where, claims.judged(gathering.results([output])), figure))
+    say(f"{readme}: the verdicts{' and ' + figure if figure else ''}")
+    return 0
 
 
 def _finished(given: Sequence[Path]) -> tuple[list[tuple[RunDirectory, Path]], list[str]]:
@@ -84,8 +104,6 @@ def _refuse(output: Path, given: Sequence[Path], finished: Sequence[tuple[RunDir
 
 def _written(output: Path, title: str | None, commands: Sequence[str], missing: list[str]) -> int:
     """Page and README of all that is kept there."""
-    from launch.publishing import text
-
     shutil.rmtree(output / "report", ignore_errors=True)  # figures of what is not drawn any more
     code = report.main([str(output), "--linked", *([f"--title={title}"] if title else [])])
     if code:
@@ -96,12 +114,19 @@ def _written(output: Path, title: str | None, commands: Sequence[str], missing: 
     verdicts = claims.judged(found)
     made = text.Made(commands, records.seconds(output), lacking)
     storage.write_text(output / README, text.readme(
-        title or f"Results of the study {study.name}" if study else "Results", study.about if study else "", found, verdicts, made))
+        title or f"Results of the study {study.name}" if study else "Results", study.about if study else "", found, verdicts, made,
+        _text(output / FINDINGS) if (output / FINDINGS).exists() else ""))
     files = [path for path in output.rglob("*") if path.is_file()]
     say(f"{output}: {len(found.runs)} agents, {len(found.variants)} variants, {len(files):,} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB")
     for sentence in lacking:
         say(f"missing: {sentence}")
     return 0
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"there is no file {path}.")
+    return "".join(f"{line}\n" for line in storage.read_lines(path))
 
 
 def _shown(path: Path) -> str:

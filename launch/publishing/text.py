@@ -10,6 +10,7 @@ from launch.reporting.verdicts import number
 from launch.shared.gathering import Results
 from tfpg.claims import published
 from tfpg.claims.catalogue import CLAIMS
+from tfpg.errors import UserError
 from tfpg.report import captions
 from tfpg.run_directory import RunDirectory
 
@@ -22,8 +23,11 @@ class Made(NamedTuple):
     missing: Sequence[str]  # of the study, or damaged, in sentences
 
 
-def readme(title: str, about: str, found: Results, verdicts: Sequence[Any], made: Made) -> str:
-    """The whole text, Markdown."""
+FIRST, LAST = "<!-- results: written by launch.publish -->", "<!-- end of results -->"
+
+
+def readme(title: str, about: str, found: Results, verdicts: Sequence[Any], made: Made, findings: str = "") -> str:
+    """The whole text, Markdown. Args: findings: somebody's words on what the numbers say."""
     rules = ("A claim holds where the 95 % interval over agents lies beyond a margin that was fixed before any data, does not hold where it "
              "lies on the other side, and is undecided else; fewer than three agents decide nothing of an algorithm.")
     theirs = (f"Means over agents with 95 % intervals, of the episodes of the last 5 iterations. Published: {published.SOURCE}, at least "
@@ -31,13 +35,28 @@ def readme(title: str, about: str, found: Results, verdicts: Sequence[Any], made
               "order and shape.")
     parts = [f"# {title}", about, _agents([*found.runs, *found.variants, *found.copies]),
              "Every number here comes from the files beside it; `report/report.html` has them all with their figures.",
-             "## Verdicts", claims_table(verdicts), rules, statements_table(verdicts),
+             "## Verdicts", claims_table(verdicts), rules, *([findings.strip()] if findings.strip() else []), "## Statistics", statements_table(verdicts),
              "## Final returns", scores_table(found), theirs,
              "## How it was made", _made(made, found)]
     if made.missing:
         parts += ["Still missing:", "\n".join(f"- {sentence}" for sentence in made.missing)]
     parts += ["## What lies here", _FILES]
     return "\n\n".join(parts) + "\n"
+
+
+def front(readme: str, output: str, verdicts: Sequence[Any], figure: str | None) -> str:
+    """A README with its part between FIRST and LAST written anew: a figure, and the verdicts.
+
+    Args: output: the directory of what is published, as the README names it. figure: of the report, by its name.
+    Errors: UserError where the README has no such part."""
+    before, first, rest = readme.partition(FIRST)
+    _, last, after = rest.partition(LAST)
+    if not first or not last:
+        raise UserError(f"--readme has no place for results: lines {FIRST} and {LAST} say where it is.")
+    image = [f"[![{figure}, of {output}/report]({output}/report/figures/{figure}.png)]({output}/README.md)"] if figure else []
+    words = (f"What the seed study and its neighbours claim, judged on today's MuJoCo by agents trained here: "
+             f"[statistics, intervals, scores beside the published, what it cost]({output}/README.md).")
+    return before + first + "\n" + "\n\n".join([*image, words, claims_table(verdicts)]) + "\n" + last + after
 
 
 def claims_table(verdicts: Sequence[Any]) -> str:

@@ -1,11 +1,13 @@
 """launch.publish: what is kept of runs says the same as they do, is small, names no machine, and a study goes on from it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from launch import claims, publish, study
+from launch.publishing import text
 from tests.launch import madeup, test_study
 from tests.launch.grounds import command
 from tfpg.diagnostics import results
@@ -80,6 +82,53 @@ def test_the_text_beside_has_verdicts_scores_and_the_commands(published):
     assert f"python -m launch.publish {source.name}" in text
     assert "ppo_m-Hopper-v5-0 is not finished." in text and "ppo_m-Hopper-v5-0 is not finished." in out
     assert (output / "report" / "report.html").read_text() == f"{output} --linked"
+
+
+def test_the_verdicts_and_a_figure_stand_in_the_projects_readme_and_somebodys_findings_in_the_results(tmp_path, monkeypatch):
+    madeup.run(tmp_path / "study" / "runs" / "trpo-Hopper-v5-0", "trpo", 0, looks=("trust_region",))
+    readme, output = tmp_path / "README.md", tmp_path / "results"
+    readme.write_text(f"# mine\n\n{text.FIRST}\nearlier words\n{text.LAST}\n\nmore\n")
+    output.mkdir()
+    (output / "findings.md").write_text("It moves.\n")
+    page = publish.report.main
+
+    def with_figure(arguments):
+        code = page(arguments)
+        (output / "report" / "figures").mkdir()
+        (output / "report" / "figures" / "landscape-own.png").write_bytes(b"png")
+        return code
+
+    monkeypatch.setattr(publish.report, "main", with_figure)
+    arguments = [str(tmp_path / "study"), f"--output={output}", f"--readme={readme}"]
+    assert command(publish, *arguments, "--figure=landscape-own")[0] == 0
+    written, results_text = readme.read_text(), (output / "README.md").read_text()
+    assert written.startswith("# mine\n\n") and written.endswith("\n\nmore\n") and "earlier words" not in written
+    assert "(results/report/figures/landscape-own.png)" in written and "(results/README.md)" in written
+    table = results_text[results_text.index("|  | claim"):results_text.index("A claim holds where")].strip()
+    assert "| C5 | TRPO keeps" in table and table in written
+    assert "\n\nIt moves.\n\n" in results_text and "--figure=landscape-own" in results_text
+    assert command(publish, *arguments, "--figure=landscape-own")[0] == 0
+    assert readme.read_text() == written
+    code, _, err = command(publish, *arguments, "--figure=landscape-on")
+    assert code == 2 and err.count("\n") == 1 and "did you mean landscape-own?" in err
+
+
+def test_a_readme_without_a_place_for_results_is_refused_before_anything_is_written(tmp_path):
+    madeup.run(tmp_path / "study" / "runs" / "trpo-Hopper-v5-0", "trpo", 0)
+    (tmp_path / "README.md").write_text("# mine\n")
+    for name, sentence in (("README.md", "has no place for results"), ("absent.md", "there is no file")):
+        code, _, err = command(publish, str(tmp_path / "study"), f"--output={tmp_path / 'kept'}", f"--readme={tmp_path / name}")
+        assert code == 2 and err.count("\n") == 1 and sentence in err, err
+        assert not (tmp_path / "kept").exists()
+
+
+def test_the_verdicts_in_the_readme_of_this_project_are_those_of_its_results():
+    here = Path(__file__).parents[2]
+    front = (here / "README.md").read_text().partition(text.FIRST)[2].partition(text.LAST)[0]
+    table = front[front.index("|  | claim"):].strip()
+    assert len(table.splitlines()) == 13 and table in (here / "results" / "README.md").read_text()
+    figure = re.search(r"\((results/report/figures/[^)]*)\)", front)
+    assert figure and (here / figure[1]).is_file()
 
 
 def test_what_was_published_before_stays_and_an_agent_published_anew_takes_its_place(tmp_path):
