@@ -63,9 +63,14 @@ def judged(found: Results) -> list[Any]:
             try:
                 verdicts += judge(*(_of(task, some) for some in results[claim]))
             except UserError as error:
-                found.refused.setdefault(claim, []).append(str(error))
-                if str(error) not in found.missing:
-                    found.missing.append(str(error))
+                refused = str(error)
+            except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:  # of another version, or made up
+                refused = f"{claim} on {task} could not be judged: a result is not as this version has it ({type(error).__name__}: {error})."
+            else:
+                continue
+            found.refused.setdefault(claim, []).append(refused)
+            if refused not in found.missing:
+                found.missing.append(refused)
     return verdicts
 
 

@@ -26,7 +26,7 @@ def define(values: flags.FlagValues) -> None:
                               "panels", flag_values=values)
     text("scale", "small", f"budgets: {scales.names('GRADIENTS')} (configs/diagnostics.py); of Hopper on two cores a policy takes a "
          "minute and a half, four minutes, half an hour", flag_values=values)
-    text("what", ",".join(WHAT), "step: TRPO's, or PPO's update, beside the gradient; gradient: that alone", flag_values=values)
+    text("what", ",".join(WHAT), "list of gradient (the policy gradient) and step (TRPO's step, or PPO's update)", flag_values=values)
     text("sizes", None, "pairs of an estimate, ascending, for example 200,2048,20000; the training batch's are added; default "
          f"by --scale: {scales.by_scale('GRADIENTS', 'sizes')}", flag_values=values)
     number("reference_pairs", "pairs of both large-sample references; sizes above a fifth are left out", 20)

@@ -30,8 +30,8 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string("dir", None, "directory of a study, of runs, or a run; the first may also stand alone", flag_values=values)
     flags.DEFINE_string("output", "results", "directory of what is published", flag_values=values)
     flags.DEFINE_string("title", None, "of README and page; default the study's name", flag_values=values)
-    flags.DEFINE_string("readme", None, "a project's README beside that directory, whose part between the comments "
-                        f"{text.FIRST[5:-4]} and {text.LAST[5:-4]} is written anew: a figure and the verdicts", flag_values=values)
+    flags.DEFINE_string("readme", None, "a project's README, in which a figure and the verdicts are written anew between its lines "
+                        f"'{text.FIRST}' and '{text.LAST}'", flag_values=values)
     flags.DEFINE_string("figure", None, "the figure there, by its name in report/figures", flag_values=values)
 
 

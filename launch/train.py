@@ -1,7 +1,7 @@
 """python -m launch.train --algo=trpo: trains one agent and leaves a run directory that every instrument reads.
 
 The same command goes on with an unfinished run from its last checkpoint, and ends at once on a finished one. Everything
-here answers bad input before TensorFlow's seconds; launch.recording, imported after it has started, is the loop."""
+here answers bad input before TensorFlow's seconds; launch.training.recording, imported after it has started, is the loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("snapshots", list(map(str, SNAPSHOTS)),
                       "iterations whose policy is saved with its update, besides the last one; empty for only that",
                       flag_values=values)
-    flags.DEFINE_float("checkpoint_seconds", CHECKPOINT_SECONDS, "seconds between checkpoints, at least; at most this much work is lost",
+    flags.DEFINE_float("checkpoint_seconds", CHECKPOINT_SECONDS, "seconds between checkpoints, at least, and an iteration: at most this much work is lost",
                        lower_bound=0.0, flag_values=values)
     flags.DEFINE_integer("final_episodes", 100, "episodes that evaluate the final policy, stochastic and greedy; 0 = none",
                          lower_bound=0, flag_values=values)
@@ -48,7 +48,7 @@ def body(values: flags.FlagValues) -> int:
     plan = Plan(_snapshots(values, config), values.checkpoint_seconds, values.final_episodes,
                 values.histograms, values.heldout_every)
     # Before anything is written: a mistyped task must not leave a directory that then refuses the right one.
-    describe(config.env, config.env_args, config.rollout.engine)
+    describe(config.env, config.env_args, config.rollout.engine, patience=config.rollout.patience)
     path = values.workdir or run_directory.default_path(config)
     command = ["python", "-m", "launch.train", *sys.argv[1:]]
     with RunDirectory.open(path, config, command) as run:

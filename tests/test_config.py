@@ -89,13 +89,13 @@ BAD = [
     (lambda: Config(total_steps=2047),
      "total_steps=2047 is less than one iteration of rollout.num_steps=2048 pairs."),
     (lambda: Config(rollout=Rollout(num_envs=7)),
-     "rollout.num_steps=2048 is not a multiple of rollout.num_envs=7: the nearest are 2044 or 2051."),
+     "rollout.num_steps=2048 is not a multiple of rollout.num_envs=7: the nearest are 2016 or 2240, for value.minibatches=32 as well."),
     (lambda: Config(rollout=Rollout(num_envs=4096)),
      "rollout.num_steps=2048 is not a multiple of rollout.num_envs=4096: the nearest are 4096."),
     (lambda: Config(value=Value(minibatches=3)),
-     "rollout.num_steps=2048 is not a multiple of value.minibatches=3: the nearest are 2046 or 2049."),
+     "rollout.num_steps=2048 is not a multiple of value.minibatches=3: the nearest are 2016 or 2112, for rollout.num_envs=32 as well."),
     (lambda: Config(algorithm=Ppo(minibatches=3)),
-     "rollout.num_steps=2048 is not a multiple of ppo.minibatches=3: the nearest are 2046 or 2049."),
+     "rollout.num_steps=2048 is not a multiple of ppo.minibatches=3: the nearest are 2016 or 2112, for rollout.num_envs=32 and value.minibatches=32 as well."),
 ]
 
 

@@ -79,6 +79,14 @@ def _result(root):
     return results.load(root / "result.nc").to_dict(), ()
 
 
+def _compact(root):
+    return results.load(root / "compact.nc").to_dict(), ()
+
+
+def _packed(root):
+    return results.load(root / "packed.nc").to_dict(), ()
+
+
 def _metrics(root):
     return repr(rows.of_run(RunDirectory(root / "run"))), ()
 
@@ -165,6 +173,8 @@ KINDS = {
     "SHA256SUMS": Kind(f"{POLICY}/SHA256SUMS", _policy, named=POLICY),
     "imported.json": Kind("imported/imported.json", _imported),
     "NetCDF result": Kind("result.nc", _result),
+    "compact result": Kind("compact.nc", _compact),
+    "packed result": Kind("packed.nc", _packed),
     "metrics.jsonl of a finished run": Kind("run/metrics.jsonl", _metrics),
     "metrics.jsonl of a run that goes on": Kind("run/metrics.jsonl", _resumed),
     "config.json": Kind("run/config.json", _config),
@@ -192,6 +202,8 @@ def whole(tmp_path_factory):
     (imported / sums.IMPORTED).write_text(json.dumps({"format": foreign_imports.FORMAT, "low": [-1.0], "high": [1.0]}))
     sums.write(imported)
     results.save(DATASET, root / "result.nc")
+    results.save(DATASET, root / "compact.nc", compact=True)
+    results.save(DATASET.assign(level=("far", np.zeros(40_000))), root / "packed.nc", compact=True)
     storage.make_directory(root / "run/diagnostics/looked/parts")
     storage.write_json(root / "run/diagnostics/looked/plan.json", {"pairs": 100, "seed": 0})
     with pytest.MonkeyPatch.context() as patch:

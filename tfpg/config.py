@@ -173,11 +173,14 @@ class Config:
     def __post_init__(self):
         for setting in settings(self):
             _check(setting)
-        _divides("rollout.num_steps", self.rollout.num_steps, "rollout.num_envs", self.rollout.num_envs)
+        parts = {"rollout.num_envs": self.rollout.num_envs, "value.minibatches": self.value.minibatches}
+        if isinstance(self.algorithm, Ppo):
+            parts["ppo.minibatches"] = self.algorithm.minibatches
+        _divides("rollout.num_steps", self.rollout.num_steps, "rollout.num_envs", parts)
         if self.total_steps < self.rollout.num_steps:
             raise UserError(f"total_steps={self.total_steps} is less than one iteration of "
                             f"rollout.num_steps={self.rollout.num_steps} pairs.")
-        _divides("rollout.num_steps", self.rollout.num_steps, "value.minibatches", self.value.minibatches)
+        _divides("rollout.num_steps", self.rollout.num_steps, "value.minibatches", parts)
         if isinstance(self.algorithm, Ppo):
             if self.algorithm.shared_weights and self.value.target == "returns":
                 raise UserError("value.target=returns does not apply with ppo.shared_weights: its value net has the time as an "
@@ -185,7 +188,7 @@ class Config:
             if self.algorithm.advantage_norm == "minibatch" and self.rollout.num_steps < 2 * self.algorithm.minibatches:
                 raise UserError(f"ppo.minibatches={self.algorithm.minibatches} leaves one pair a minibatch, whose normalised "
                                 f"advantage is 0: at most {self.rollout.num_steps // 2}, or ppo.advantage_norm=batch.")
-            _divides("rollout.num_steps", self.rollout.num_steps, "ppo.minibatches", self.algorithm.minibatches)
+            _divides("rollout.num_steps", self.rollout.num_steps, "ppo.minibatches", parts)
 
     @property
     def num_iterations(self) -> int:
@@ -260,11 +263,14 @@ def _check(setting: Setting) -> None:
                 raise UserError(f"{name}={value} is out of range: it must be {words} {bounds[bound]}.")
 
 
-def _divides(name: str, whole: int, by: str, part: int) -> None:
-    if whole % part:
-        low = whole // part * part
-        near = f"{low} or {low + part}" if low else f"{part}"
-        raise UserError(f"{name}={whole} is not a multiple of {by}={part}: the nearest are {near}.")
+def _divides(name: str, whole: int, by: str, parts: dict[str, int]) -> None:
+    """Errors: UserError where `whole` is no multiple of parts[by], with the nearest that are multiples of all."""
+    if whole % parts[by]:
+        step = math.lcm(*parts.values())
+        low = whole // step * step
+        near = f"{low} or {low + step}" if low else f"{step}"
+        others = " and ".join(f"{other}={part}" for other, part in parts.items() if parts[by] % part)
+        raise UserError(f"{name}={whole} is not a multiple of {by}={parts[by]}: the nearest are {near}{f', for {others} as well' if others else ''}.")
 
 
 @functools.cache

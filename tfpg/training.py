@@ -42,7 +42,7 @@ class Training:
     def __init__(self, config: Config, state: RunState | None = None):
         """Args: as `iterations`."""
         self.config = config
-        self.task = describe(config.env, config.env_args, config.rollout.engine)
+        self.task = describe(config.env, config.env_args, config.rollout.engine, patience=config.rollout.patience)
         self.agent = Agent(config, self.task)
         self._state = state
         self.sampler = Sampler(

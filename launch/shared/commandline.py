@@ -6,6 +6,7 @@ Nothing here imports TensorFlow, so --help and bad flags are answered at once.""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -239,7 +240,14 @@ def say(text: str, stream: TextIO | None = None) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
-    except BrokenPipeError:  # the reader (head, less) has seen enough; keep Python's own flush at exit quiet
+    except OSError:
+        _hush(stream)
+
+
+def _hush(stream: TextIO) -> None:
+    """Nobody can read it any more: the reader (head, less) has seen enough, or the disk that takes it is full. That costs words and
+    no result, and Python's own flush at the end stays quiet."""
+    with contextlib.suppress(OSError, ValueError):  # a stream without a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -247,8 +255,8 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except OSError:
+            _hush(stream)
 
 
 # Help

@@ -208,6 +208,8 @@ def _its_own(dataset: Any, path: Path, config: Config, needed: Sequence[str]) ->
         raise UserError(f"{path} is of another run: {whose[1]} on {whose[0]}, seed {whose[2]}.")
     if lacking := [name for name in needed if name not in dataset]:
         raise UserError(f"{path} is of another instrument or version: it has no {lacking[0]}.")
+    if hollow := [name for name in needed if name != "role" and (not dataset[name].size or dataset[name].dtype.kind not in "biuf")]:
+        raise UserError(f"{path} is of another instrument or version: its {hollow[0]} is no array of numbers.")
     if not isinstance(plan, dict) or iteration < 0 or ("iteration" not in labels and _of_a_policy(path)):
         raise UserError(f"{path} is damaged: its labels do not say of which iteration it is, or with which plan it was made.")
     return dataset

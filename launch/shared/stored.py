@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from launch.shared import plans
 from tfpg import storage
 from tfpg.diagnostics import results
 from tfpg.errors import UserError
+from tfpg.lock import Lock
 
 PLAN = "plan.json"
 
@@ -32,6 +35,16 @@ def plan_of(directory: Path) -> dict[str, Any] | None:
     if not isinstance(there, dict):
         raise UserError(f"{path} is damaged: it holds no settings; remove {directory}, or --output=DIR takes this elsewhere.")
     return there
+
+
+@contextlib.contextmanager
+def held(directories: Sequence[Path]) -> Iterator[None]:
+    """The directories, for one process. Errors: UserError where another one measures into one of them."""
+    with contextlib.ExitStack() as stack:
+        for directory in dict.fromkeys(directories):
+            storage.make_directory(directory)
+            stack.enter_context(Lock(directory, "measures into"))
+        yield
 
 
 def check(directory: Path, plan: Any) -> None:

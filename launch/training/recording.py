@@ -10,6 +10,7 @@ import math
 import time
 from typing import NamedTuple
 
+from launch.shared.commandline import say
 from launch.training.plan import Plan
 from tfpg import checkpoint, snapshot, storage
 from tfpg.clock import Clock
@@ -125,6 +126,8 @@ class Recorder:
         try:
             found, = self._heldout.measure([step_of(iteration)])
         except RunError as error:
+            if getattr(error, "hangs", False):  # a thread of TensorFlow's own is lost in there: the next rollout would wait for it
+                raise
             self._progress.note(f"no held-out pairs at iteration {iteration.index}: {' '.join(str(error).split())} The training goes "
                                 "on; launch.trust_region plays them from the film.")
             self._heldout.close()  # the next turn begins with new environments
@@ -146,15 +149,15 @@ class Recorder:
         rows = metrics.read(run.metrics)
         scores = metrics.final_scores(rows)
         if math.isnan(scores["final/return"]):
-            _say("no episode ended in this run, so it has no final return")
+            say("no episode ended in this run, so it has no final return")
         else:
-            _say(f"final return {quantity(scores['final/return'])} (mean over the episodes of the last 5 iterations), "
+            say(f"final return {quantity(scores['final/return'])} (mean over the episodes of the last 5 iterations), "
                  f"best iteration {quantity(scores['final/best_return'])}")
         if self._plan.final_episodes:
             try:
                 scores |= self._evaluated(self._plan.final_episodes)
             except RunError as error:  # the run itself is whole
-                _say(f"the final policy could not be evaluated: {error}")
+                say(f"the final policy could not be evaluated: {error}")
         title = f"{config.preset} on {config.env}, seed {config.seed}"
         png = figures.png(figures.overview([(config.preset, rows)], title=title))
         storage.write_bytes(run.diagnostics / "overview.png", png)
@@ -162,7 +165,7 @@ class Recorder:
         self._events.hparams(config, scores, env_steps=state.env_steps)
         self._events.flush()
         run.finish(**{name: value if math.isfinite(value) else None for name, value in scores.items()})
-        _say(f"results in {run.path}: metrics.jsonl, iterates, policies; figure diagnostics/overview.png; "
+        say(f"results in {run.path}: metrics.jsonl, iterates, policies; figure diagnostics/overview.png; "
              f"curves: tensorboard --logdir {run.path}")
 
     def _evaluated(self, episodes: int) -> dict[str, float]:
@@ -174,11 +177,8 @@ class Recorder:
         results.save(found.dataset, run.diagnostics / f"evaluation-{config.num_iterations:06d}.nc")
         scores = {}
         for form, summary in (("stochastic", found.stochastic), ("greedy", found.greedy)):
-            _say(f"final policy, {form}: return {quantity(summary.mean)} ± {quantity(summary.stderr)} "
+            say(f"final policy, {form}: return {quantity(summary.mean)} ± {quantity(summary.stderr)} "
                  f"(standard error, {episodes} episodes)")
             scores[f"final/{form}_return"] = summary.mean
         return scores
 
-
-def _say(text: str) -> None:
-    print(text, flush=True)

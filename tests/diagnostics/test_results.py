@@ -86,6 +86,20 @@ def test_flipped_bits_never_change_a_number_in_silence(dataset, tmp_path, compac
     assert found > 5
 
 
+@pytest.mark.parametrize("last", [512, 4096])
+@pytest.mark.parametrize("length", [4, 4_000])
+def test_a_compact_file_that_lost_its_last_block_or_got_more_is_named(length, last, tmp_path):
+    """As a crash of the machine leaves it, with its line of sums gone."""
+    dataset = xr.Dataset({f"x{i}": ("episode", np.arange(length, dtype=float)) for i in range(20)})
+    path = results.save(dataset, tmp_path / "r.nc", compact=True)
+    whole = path.read_bytes()
+    assert whole.startswith(b"CDF" if length < 100 else b"\x89HDF")
+    for damaged in (whole[:len(whole) // last * last].ljust(len(whole), b"\0"), whole + b"\0", whole[:-results._LENGTH]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="r.nc is damaged"):
+            results.load(path)
+
+
 def test_a_truncated_file_is_named(dataset, tmp_path):
     path = results.save(dataset, tmp_path / "r.nc")
     path.write_bytes(path.read_bytes()[:3000])

@@ -43,12 +43,24 @@ class Drift(gym.Env):
         return self.state.astype(np.float32), float(self.state.sum()), bool(self.np_random.random() < 0.1), False, {}
 
 
+class Panic(BaseException):
+    """As a task in Rust raises it."""
+
+
 class Broken(Counter):
     """Breaks in one way at its fourth step."""
 
     def __init__(self, how="nan_obs"):
         super().__init__(longest=1)
         self.how = how
+        if how == "slow_start":
+            time.sleep(2.5)
+
+    def close(self):
+        if self.how == "slow_end":
+            time.sleep(2.5)
+        if self.how == "bad_end":
+            raise Panic("closed badly")
 
     def reset(self, *, seed=None, options=None):
         obs, info = super().reset(seed=seed)
@@ -73,6 +85,8 @@ class Broken(Counter):
                 obs = np.zeros(5)
             elif self.how == "raise":
                 raise ValueError("the motor is hot\nand smokes")
+            elif self.how == "panic":
+                raise Panic("the motor is gone")
             elif self.how == "hang":
                 time.sleep(2.5)
         return obs, reward, terminated, truncated, info

@@ -34,6 +34,7 @@ def wrong_type(obs, noise):
     ("shape", "returned an observation of shape (5,) instead of (2,)"),
     ("raise", "raised ValueError: the motor is hot"),
     ("exit", "raised SystemExit: enough"),
+    ("panic", "raised Panic: the motor is gone"),
     ("huge", "returned an observation beyond float32 (4e+39 in component 0)"),
     ("huge_reward", "returned the reward -1e+39, which is beyond float32"),
     ("text", "returned an observation that is no vector of numbers but ndarray"),

@@ -1,3 +1,4 @@
+import os
 import sys
 
 import gymnasium as gym
@@ -91,6 +92,33 @@ def test_what_cannot_be_sampled_is_named_in_one_line(env_id, arguments, engine, 
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize("how", ["slow_start", "slow_end"])
+def test_a_task_that_hangs_when_it_is_made_or_closed_is_named(how):
+    with pytest.raises(UserError, match="^TfpgBroken-v0 could not be made and closed within 0.2 s: it hangs"):
+        describe("TfpgBroken-v0", (("how", how),), patience=0.2)
+
+
+def test_what_a_task_raises_when_it_is_closed_costs_nothing():
+    task = describe("TfpgBroken-v0", (("how", "bad_end"),))
+    engine = make(task, [1, 2])
+    engine.close()
+
+
+def test_no_display_is_opened_where_nothing_is_drawn(tmp_path, monkeypatch):
+    """dm_control opens one when it is imported; beside it XLA's compiler crashes the process."""
+    (tmp_path / "tfpg_drawing_task.py").write_text(
+        "import os\nimport gymnasium\nfrom tests.envs import tasks\nSEEN = [os.environ['MUJOCO_GL']]\n"
+        "class Task(tasks.Counter):\n    def __init__(self):\n        super().__init__()\n        SEEN.append(os.environ['MUJOCO_GL'])\n"
+        "gymnasium.register('TfpgDrawing-v0', Task)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    describe("tfpg_drawing_task:TfpgDrawing-v0")
+    assert set(sys.modules["tfpg_drawing_task"].SEEN) == {"disabled"} and os.environ["MUJOCO_GL"] == "egl"
+    monkeypatch.delenv("MUJOCO_GL")
+    describe("tfpg_drawing_task:TfpgDrawing-v0")
+    assert "MUJOCO_GL" not in os.environ
 
 
 @pytest.mark.parametrize(("engine", "kind"), [("envpool", EnvPoolEngine), ("gymnasium", GymnasiumEngine)])

@@ -9,6 +9,7 @@ from launch import claims, steps, trust_region
 from launch.shared import gathering
 from tests.launch.grounds import command, survey, trained
 from tfpg import storage
+from tfpg.diagnostics import results
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,18 @@ def test_a_damaged_result_is_passed_over_and_named(copied):
     assert code == 0
     assert f"passed over: {path} is damaged" in out
     assert out.startswith("2 runs")  # its score still counts
+
+
+@pytest.mark.parametrize("change", [
+    lambda found: found.isel(iteration=slice(0, 0)), lambda found: found.assign(mean_kl=found["mean_kl"].astype(str)),
+    lambda found: found.drop_vars("pool"), lambda found: found.rename(pool="pond")])
+def test_a_result_of_other_contents_is_named_and_costs_no_other_verdict(change, copied):
+    path = copied / "runs/trpo-0/diagnostics/trust_region/trpo-0.nc"
+    results.save(change(results.load(path)), path)
+    code, out, err = command(claims, str(copied))
+    assert code == 0 and "Traceback" not in err
+    assert "is of another instrument or version" in out or "could not be judged" in out
+    assert "final returns" in out
 
 
 def test_a_result_of_another_run_is_passed_over_and_named(copied):

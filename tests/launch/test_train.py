@@ -1,5 +1,6 @@
 """python -m launch.train, as a user meets it: what a run leaves, how it goes on, what it refuses."""
 
+import contextlib
 import json
 import os
 import random
@@ -17,6 +18,7 @@ from launch.shared import commandline
 from tests.launch.runs import QUICK, arrays, assert_equal_policies, assert_equal_runs, metrics, scalars
 from tfpg import checkpoint, storage, training
 from tfpg.diagnostics.trust_regions.heldout import Heldout
+from tfpg.envs.guard import EnvironmentHangs
 from tfpg.errors import RunError
 
 PRESETS = ("trpo", "trpo_plus", "ppo", "ppo_m", "ppo_noclip", "ppo_bare")
@@ -163,6 +165,30 @@ def test_a_fault_on_held_out_pairs_is_one_line_and_the_training_goes_on(finished
     assert "an environment died: no answer." in said
     assert_equal_runs(finished, tmp_path / "run", but="trust_region/heldout")
     assert ["trust_region/heldout/mean_kl" in row for row in metrics(tmp_path / "run")] == [True, False, True, True]
+
+
+def test_a_task_that_hangs_on_held_out_pairs_ends_the_training(tmp_path, capsys, monkeypatch):
+    """Its thread is one of TensorFlow's, which the next rollout would wait for."""
+    def hanging(self, steps):
+        raise EnvironmentHangs("environment 0 has not answered for 1 s.")
+
+    ended = []
+    monkeypatch.setattr(Heldout, "measure", hanging)
+    monkeypatch.setattr(commandline.os, "_exit", ended.append)
+    assert train.main([*QUICK, f"--workdir={tmp_path / 'run'}", "--heldout_every=1"]) == 1
+    assert ended == [1] and "environment 0 has not answered for 1 s." in capsys.readouterr().err
+
+
+def test_a_run_whose_words_cannot_be_written_is_finished_all_the_same(finished, tmp_path, monkeypatch):
+    streams = [open("/dev/full", "w") for _ in range(2)]  # noqa: SIM115  # closing one is refused as well
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    assert train.main([*QUICK, f"--workdir={tmp_path / 'run'}", "--snapshots=0,2"]) == 0
+    for stream in streams:
+        with contextlib.suppress(OSError):
+            stream.close()
+    assert (tmp_path / "run" / "finished.json").exists()
+    assert_equal_runs(finished, tmp_path / "run")
 
 
 def test_ctrl_c_on_held_out_pairs_stops_the_training(tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def test_every_policy_leaves_numbers_and_a_figure_and_the_run_a_figure_by_iterat
     assert names == {"ppo-CartPole-v1-0-000000-smoke", "ppo-CartPole-v1-0-000002-smoke", "by-iteration.png", "by-iteration.txt"}
     for each in ("ppo-CartPole-v1-0-000000-smoke", "ppo-CartPole-v1-0-000002-smoke"):
         names = {path.name for path in (directory / each).iterdir() if not path.name.startswith("events")}
-        assert names == {"values.nc", "values.png", "numbers.txt", "plan.json", "pilot.json", "parts"}
+        assert names == {"values.nc", "values.png", "numbers.txt", "plan.json", "pilot.json", "parts", "lock"}
         assert set(EventAccumulator(str(directory / each)).Reload().Tags()["images"]) == {"values/values"}
     assert set(EventAccumulator(str(directory)).Reload().Tags()["images"]) == {"values/by-iteration"}
 
@@ -175,7 +175,7 @@ def test_a_dry_run_says_what_it_would_cost_and_nothing_more(ppo, tmp_path, monke
     monkeypatch.setattr(value_study, "measure", never)
     code, out, _ = study(f"--policy={ppo}/policies/000002", f"--output={tmp_path}", "--dry_run")
     assert code == 0 and "about 32,224 pairs" in out
-    assert {path.name for path in (tmp_path / "values" / "ppo-CartPole-v1-0-000002-smoke").iterdir()} == {"pilot.json"}
+    assert {path.name for path in (tmp_path / "values" / "ppo-CartPole-v1-0-000002-smoke").iterdir()} == {"lock", "pilot.json"}
 
 
 # Other runs

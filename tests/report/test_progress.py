@@ -78,6 +78,24 @@ def test_the_last_known_return_stays_where_no_episode_ended():
     assert [line.split(", ")[1] for line in lines] == ["return –", "return 1,234.5", "return 1,234.5"]
 
 
+@pytest.mark.parametrize("refusal", [BrokenPipeError(32, "broken pipe"), OSError(28, "no space left on device")])
+def test_a_log_that_cannot_be_written_costs_its_lines_alone(refusal):
+    class Full(io.StringIO):
+        def write(self, _):
+            raise refusal
+
+    with Progress(2, stream=Full()) as progress:
+        progress.note("a word")
+        progress.update(iteration(PPO, 0), NUMBERS)
+
+
+def test_a_log_without_greek_letters_gets_the_others():
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with Progress(2, stream=stream) as progress:
+        progress.note("θ ± 1")
+    assert stream.buffer.getvalue() == b"? ? 1\n"
+
+
 def test_an_interrupted_log_ends_with_what_was_done():
     stream = io.StringIO()
     progress = Progress(10, stream=stream, clock=lambda: 0.0)

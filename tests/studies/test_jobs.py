@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tfpg.studies import plan
 from tfpg.studies.jobs import DONE, FAILED, Ending, Job, Ledger, Progress, final, summed
 
 
@@ -49,6 +50,20 @@ def test_a_job_whose_product_is_empty_is_to_be_done_again(ledger):
     ledger.write(job("a"), GOOD)
     (ledger.directory / "product").write_text("")
     assert ledger.ending(job("a")) is None
+
+
+def test_a_record_of_no_known_state_counts_as_none(ledger):
+    first, second = job("a"), job("b")
+    ledger.write(first, BAD)
+    ledger.write(second, GOOD)
+    plan.write(ledger.directory, "some", "about", [first, second])
+    study = plan.read(ledger.directory)
+    assert plan.undone(study) == plan.Undone({"a": "the motor is hot."}, [])
+    for name, state in (("a", "failed"), ("b", "done")):
+        path = ledger.jobs / f"{name}.json"
+        path.write_text(path.read_text().replace(f'"{state}"', '"gailed"'))
+    assert plan.undone(study) == plan.Undone({}, ["a", "b"])
+    assert ledger.ending(first) is None and ledger.ending(second) is None
 
 
 def test_what_is_done_is_not_blocked_by_what_it_once_needed():

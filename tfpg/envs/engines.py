@@ -182,7 +182,7 @@ class GymnasiumEngine:
 
     def close(self) -> None:
         for env in self._envs:
-            env.close()
+            closed(env)
         self._envs = []
 
     def _enter(self, i: int, call: Callable[..., Any]) -> Any:
@@ -190,7 +190,9 @@ class GymnasiumEngine:
         self.beats += 1
         try:
             return call(self._envs[i])
-        except (Exception, SystemExit) as error:  # a task that ends the process is one that raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a task that ends the process, or panics in another language, is one that raises
             raise Fault(i, _raised(error)) from error
         finally:
             self.beats += 1
@@ -206,6 +208,16 @@ class GymnasiumEngine:
         if vector.shape != (self._task.obs_size,):
             raise Fault(i, f"returned an observation of shape {vector.shape} instead of ({self._task.obs_size},)")
         return vector
+
+
+def closed(env: Any) -> None:
+    """Closes a Gymnasium task. What it raises then costs nothing any more."""
+    try:
+        env.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: S110, BLE001
+        pass
 
 
 @contextlib.contextmanager

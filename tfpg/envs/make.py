@@ -7,16 +7,20 @@ time limits agree. Gymnasium and EnvPool are imported only when a task is descri
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
+import os
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tfpg.envs.engines import Engine, EnvPoolEngine, GymnasiumEngine, quiet
+from tfpg.envs.engines import Engine, EnvPoolEngine, GymnasiumEngine, closed, quiet
 from tfpg.envs.opened import opened
 from tfpg.errors import UserError, nearest
 
+PATIENCE = 60.0  # seconds that a task may take to be made and closed
 UNLIMITED = 2**31 - 1  # EnvPool's way of saying that a task has no time limit
 
 # Options of EnvPool and of gymnasium.make that belong to the engine: a task argument of that name would, for example,
@@ -48,14 +52,15 @@ class Task(NamedTuple):
     engine: str  # "envpool" or "gymnasium"
 
 
-def describe(env_id: str, env_args: Sequence[tuple[str, Any]] = (), engine: str = "auto") -> Task:
+def describe(env_id: str, env_args: Sequence[tuple[str, Any]] = (), engine: str = "auto", *, patience: float = PATIENCE) -> Task:
     """The task named `env_id`, checked.
 
     With engine "auto" EnvPool steps the task if it has it with these arguments, Gymnasium otherwise; an id that the
     user registered over one of Gymnasium's own is the user's.
 
-    Args: env_args: the task's keyword arguments, as pairs. engine: auto, envpool or gymnasium.
-    Errors: UserError for an unknown or removed task, an argument it does not take, spaces that cannot be learned."""
+    Args: env_args: the task's keyword arguments, as pairs. engine: auto, envpool or gymnasium. patience: seconds that making and
+    closing one may take.
+    Errors: UserError for an unknown or removed task, an argument it does not take, spaces that cannot be learned, one that hangs."""
     if engine not in ("auto", "envpool", "gymnasium"):
         raise UserError(f"rollout.engine={engine} is not known: {nearest(engine, ('auto', 'envpool', 'gymnasium'))}")
     env_args = tuple(env_args)
@@ -65,7 +70,7 @@ def describe(env_id: str, env_args: Sequence[tuple[str, Any]] = (), engine: str 
     with quiet():
         if engine == "envpool" or (engine == "auto" and _envpool_has(env_id, env_args)):
             return _from_envpool(env_id, env_args)
-        return _from_gymnasium(env_id, env_args)
+        return _within(patience, lambda: _from_gymnasium(env_id, env_args), env_id)
 
 
 def make(task: Task, seeds: Sequence[int], threads: int = 1) -> Engine:
@@ -109,7 +114,8 @@ def _from_gymnasium(env_id: str, env_args: tuple) -> Task:
     module, _, name = env_id.rpartition(":")
     if module:
         try:
-            __import__(module)
+            with _undrawn():
+                __import__(module)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {_first_line(error)}"
             raise UserError(f"{env_id}: the module {module} could not be imported ({why})") from error
@@ -118,7 +124,8 @@ def _from_gymnasium(env_id: str, env_args: tuple) -> Task:
     if name not in _maintained():
         raise UserError(f"{env_id} was removed from Gymnasium: {_suggestion(name, _maintained())}")
     try:
-        env = opened(name, dict(env_args))
+        with _undrawn():
+            env = opened(name, dict(env_args))
     except TypeError as error:
         raise UserError(_wrong_argument(env_id, gym.registry[name], env_args, error)) from error
     except Exception as error:
@@ -127,7 +134,43 @@ def _from_gymnasium(env_id: str, env_args: tuple) -> Task:
         assert env.spec is not None  # what gym.make makes has one
         return _task(env_id, env_args, env.observation_space, env.action_space, env.spec.max_episode_steps, "gymnasium")
     finally:
-        env.close()
+        closed(env)
+
+
+def _within(patience: float, call: Callable[[], Task], env_id: str) -> Task:
+    """What `call` returns or raises. Errors: UserError where it takes longer; its thread is lost then."""
+    found: list[Task] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(call())
+        except BaseException as error:  # noqa: BLE001  # raised again where it was asked for
+            raised.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)  # nobody waits for it at the end of the process
+    thread.start()
+    thread.join(patience)
+    if raised:
+        raise raised[0]
+    if not found:
+        raise UserError(f"{env_id} could not be made and closed within {patience:g} s: it hangs (--rollout.patience).")
+    return found[0]
+
+
+@contextlib.contextmanager
+def _undrawn() -> Iterator[None]:
+    """Without OpenGL, whatever MUJOCO_GL says to who draws: dm_control opens a display when it is imported, and Mesa's compiler and
+    XLA's end each other's process."""
+    name = "MUJOCO_GL"
+    before = os.environ.get(name)
+    os.environ[name] = "disabled"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _task(env_id: str, env_args: tuple, observations: Any, actions: Any, time_limit: int | None, engine: str) -> Task:
@@ -206,7 +249,7 @@ def _suggestion(env_id: str, known: Sequence[str]) -> str:
 
 def _space(space: Any) -> str:
     shape = getattr(space, "shape", None)
-    return type(space).__name__ + ("" if shape is None else str(shape))
+    return type(space).__name__ + (str(shape) if shape else "")
 
 
 def _first_line(error: BaseException) -> str:

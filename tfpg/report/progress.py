@@ -76,8 +76,11 @@ class _Line:
         self._said, self._line = now, ""
 
     def _write(self, text: str) -> None:
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        """A line; none where it cannot be written (a closed pipe, a full disk, letters that the stream has not): it costs no run."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        with contextlib.suppress(OSError):
+            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.flush()
 
 
 class Progress(_Line):

@@ -107,7 +107,8 @@ class Ledger:
             if record["identity"] != job.identity:
                 return None
             sizes = {str(name): int(size) for name, size in record.get("sizes", {}).items()}
-            return Ending(**{field.name: record[field.name] for field in dataclasses.fields(Ending)}), sizes
+            ending = Ending(**{field.name: record[field.name] for field in dataclasses.fields(Ending)})
+            return (ending, sizes) if ending.state in (DONE, FAILED) else None
         except (UserError, KeyError, TypeError, ValueError, AttributeError):
             return None
 

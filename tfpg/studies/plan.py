@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tfpg import storage
 from tfpg.errors import UserError
-from tfpg.studies.jobs import FAILED, Job
+from tfpg.studies.jobs import DONE, FAILED, Job
 
 FILE = "study.json"
 
@@ -64,8 +64,8 @@ def undone(plan: Plan) -> Undone:
         except (UserError, KeyError, TypeError):
             waiting.append(name)
             continue
-        if not current:
-            waiting.append(name)
-        elif state == FAILED:
+        if current and state == FAILED:
             failed[name] = str(reason)
+        elif not current or state != DONE:
+            waiting.append(name)
     return Undone(failed, waiting)

@@ -46,24 +46,25 @@ def run(paths: Sequence[Path], plan: Plan, *, runtime: Runtime, output: str | No
         _check_memory(each, plan)
     for directory in directories:
         stored.check(directory, plan)
-    pairs, seconds = 0, 0.0
-    for each, directory in zip(probes, directories, strict=True):
-        if not (directory / firstlook.PILOT).exists():
-            say(f"first look at {each.path} …")
-        pilot = firstlook.look(each, directory, seed=plan.seed, threads=runtime.env_threads)
-        lines, more, longer = _announced(each, plan, directory, pilot)
-        say(lines)
-        pairs, seconds = pairs + more, seconds + longer
-    if pairs:
-        say(f"about {pairs:,} pairs, {duration(seconds)} by the speed of the first look")
-    if dry_run:
+    with stored.held(directories):
+        pairs, seconds = 0, 0.0
+        for each, directory in zip(probes, directories, strict=True):
+            if not (directory / firstlook.PILOT).exists():
+                say(f"first look at {each.path} …")
+            pilot = firstlook.look(each, directory, seed=plan.seed, threads=runtime.env_threads)
+            lines, more, longer = _announced(each, plan, directory, pilot)
+            say(lines)
+            pairs, seconds = pairs + more, seconds + longer
+        if pairs:
+            say(f"about {pairs:,} pairs, {duration(seconds)} by the speed of the first look")
+        if dry_run:
+            return 0
+        with Budget(pairs, unit="pairs") as budget:
+            found = [_measured(each, plan, directory, runtime.env_threads, budget)
+                     for each, directory in zip(probes, directories, strict=True)]
+        if len(found) > 1:
+            say(f"panels of all policies: {_panels(found, directories[0].parent)}")
         return 0
-    with Budget(pairs, unit="pairs") as budget:
-        found = [_measured(each, plan, directory, runtime.env_threads, budget)
-                 for each, directory in zip(probes, directories, strict=True)]
-    if len(found) > 1:
-        say(f"panels of all policies: {_panels(found, directories[0].parent)}")
-    return 0
 
 
 def _announced(each: Probe, plan: Plan, directory: Path, pilot) -> tuple[str, int, float]:

@@ -63,15 +63,16 @@ def look(runs: Sequence[RunDirectory], plans: Sequence[Plan], directories: Seque
     """All runs, then what they say beside each other. Returns: the exit code."""
     for directory, plan in zip(directories, plans, strict=True):
         stored.check(directory, plan)
-    works = [_work(*each) for each in zip(runs, plans, directories, strict=True)]
-    say(announcement(works))
-    if dry_run:
+    with stored.held(directories):
+        works = [_work(*each) for each in zip(runs, plans, directories, strict=True)]
+        say(announcement(works))
+        if dry_run:
+            return 0
+        with Budget(sum(work.total for work in works)) as budget:
+            found = [_looked(work, budget) for work in works]
+        say(stepnumbers.report(found))
+        say(f"stored in {', '.join(map(str, directories))}: {RESULT}, steps.png, {NUMBERS}; the figure also for TensorBoard")
         return 0
-    with Budget(sum(work.total for work in works)) as budget:
-        found = [_looked(work, budget) for work in works]
-    say(stepnumbers.report(found))
-    say(f"stored in {', '.join(map(str, directories))}: {RESULT}, steps.png, {NUMBERS}; the figure also for TensorBoard")
-    return 0
 
 
 def announcement(works: Sequence[Work]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from launch.instruments.trust_regions import numbers as regionnumbers
-from launch.shared import commandline, pictures
+from launch.shared import commandline, pictures, stored
 from launch.shared.commandline import say
 from launch.shared.tables import duration
 from tfpg import storage
@@ -45,20 +45,21 @@ def look(runs: Sequence[RunDirectory], *, every: int, pairs: int | None, output:
     say("\n".join(_announced(works)))
     if dry_run:
         return 0
-    with Budget(sum(len(work.missing) for work in works), unit="updates") as budget:
-        found = [_looked(work, every, output, budget) for work in works]
-    summary = over_agents.over_seeds(found)
-    results.save(summary, output / SUMMARY)
-    smooth = over_agents.over_seeds(found, window=_window(found))
-    drawn = {"trust_region": functools.partial(trust_regions.over_seeds, smooth)}
-    drawn |= {f"{work.run.path.name}-inside": functools.partial(within_run.inside, dataset) for work, dataset in zip(works, found, strict=True)}
-    pictures.keep(drawn, output, int(np.nanmax(summary["env_steps"])), under="trust_region")
-    text = regionnumbers.report(found)
-    storage.write_text(output / NUMBERS, text + "\n")
-    say(text)
-    say(f"stored in {output}: {', '.join(f'{work.run.path.name}.nc' for work in works)}, {SUMMARY}, {NUMBERS}; figures "
-        f"{', '.join(f'{name}.png' for name in drawn)}, also for TensorBoard")
-    return 0
+    with stored.held([output]):
+        with Budget(sum(len(work.missing) for work in works), unit="updates") as budget:
+            found = [_looked(work, every, output, budget) for work in works]
+        summary = over_agents.over_seeds(found)
+        results.save(summary, output / SUMMARY)
+        smooth = over_agents.over_seeds(found, window=_window(found))
+        drawn = {"trust_region": functools.partial(trust_regions.over_seeds, smooth)}
+        drawn |= {f"{work.run.path.name}-inside": functools.partial(within_run.inside, dataset) for work, dataset in zip(works, found, strict=True)}
+        pictures.keep(drawn, output, int(np.nanmax(summary["env_steps"])), under="trust_region")
+        text = regionnumbers.report(found)
+        storage.write_text(output / NUMBERS, text + "\n")
+        say(text)
+        say(f"stored in {output}: {', '.join(f'{work.run.path.name}.nc' for work in works)}, {SUMMARY}, {NUMBERS}; figures "
+            f"{', '.join(f'{name}.png' for name in drawn)}, also for TensorBoard")
+        return 0
 
 
 def _work(run: RunDirectory, every: int, pairs: int | None) -> Work:

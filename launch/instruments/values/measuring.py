@@ -59,22 +59,23 @@ def run(paths: Sequence[Path], plan: Plan, *, threads: int, output: str | None, 
     policies.check_apart(paths, directories)
     for directory in directories:
         stored.check(directory, plan)
-    studies = []
-    for each, directory in zip(probes, directories, strict=True):
-        if not (directory / firstlook.PILOT).exists():
-            say(f"first look at {each.path} …")
-        studies.append(Study(each, plan, directory, firstlook.look(each, directory, seed=plan.seed, threads=threads)))
-    say(announcement(studies))
-    if dry_run:
+    with stored.held(directories):
+        studies = []
+        for each, directory in zip(probes, directories, strict=True):
+            if not (directory / firstlook.PILOT).exists():
+                say(f"first look at {each.path} …")
+            studies.append(Study(each, plan, directory, firstlook.look(each, directory, seed=plan.seed, threads=threads)))
+        say(announcement(studies))
+        if dry_run:
+            return 0
+        for study in studies:
+            storage.write_json(study.directory / stored.PLAN, plans.as_json(plan))
+        total = sum(sum(plan.tasks(len(study.probe.batch.values)).values()) for study in studies if not study.done)
+        with Budget(total, unit="pairs") as budget:
+            found = [_studied(study, threads, budget) for study in studies]
+        if len(found) > 1:
+            _together(found, directories[0].parent)
         return 0
-    for study in studies:
-        storage.write_json(study.directory / stored.PLAN, plans.as_json(plan))
-    total = sum(sum(plan.tasks(len(study.probe.batch.values)).values()) for study in studies if not study.done)
-    with Budget(total, unit="pairs") as budget:
-        found = [_studied(study, threads, budget) for study in studies]
-    if len(found) > 1:
-        _together(found, directories[0].parent)
-    return 0
 
 
 def announcement(studies: Sequence[Study]) -> str:
