@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from launch import claims, report
 from launch.shared import gathering, policies
 from tests import hostile
+from tests.launch import madeup
 from tests.launch.grounds import command, trained
 from tfpg import storage, sums
-from tfpg.diagnostics import probe
+from tfpg.diagnostics import probe, results
 from tfpg.errors import UserError
 from tfpg.report import metrics
 from tfpg.run_directory import RunDirectory
@@ -80,3 +82,43 @@ def test_metrics_that_say_anything_are_a_sentence_or_curves(run, data):
         assert code in (0, 1, 2) and "Traceback" not in err
     finally:
         file.write_bytes(good)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run without results, and the results of one with every look, by their place."""
+    directory = tmp_path_factory.mktemp("made")
+    full = madeup.run(directory / "full", "trpo", looks=("trust_region", "landscapes", "gradients", "values"))
+    bare = madeup.run(directory / "bare/trpo-Hopper-v5-0", "trpo")
+    return bare.diagnostics, {path.relative_to(full.diagnostics): results.load(path) for path in sorted(full.diagnostics.rglob("*.nc"))}
+
+
+@st.composite
+def other_contents(draw, dataset):
+    """A result with one thing in it as no instrument leaves it; its sums are right."""
+    what = draw(st.sampled_from(["absent", "empty", "text", "nan", "zero", "negative", "renamed", "labels"]))
+    name = draw(st.sampled_from(sorted(map(str, dataset.variables))))
+    if what == "absent":
+        return dataset.drop_vars(name)
+    if what in ("empty", "renamed"):
+        dim = draw(st.sampled_from(sorted(map(str, dataset.sizes))))
+        return dataset.isel({dim: slice(0, 0)}) if what == "empty" else dataset.rename_dims({dim: "another"}).drop_vars(dim, errors="ignore")
+    if what == "labels":
+        label = draw(st.sampled_from(sorted(map(str, dataset.attrs))))
+        return dataset.assign_attrs({label: draw(st.sampled_from(["", "x", -1, 1e300, 0, "nan"]))})
+    old = dataset[name]
+    values = old.values.astype(str) if what == "text" else np.full(old.shape, {"nan": np.nan, "zero": 0.0, "negative": -1e300}[what])
+    return dataset.assign_coords({name: (old.dims, values)}) if name in dataset.coords else dataset.assign({name: (old.dims, values)})
+
+
+@settings(examples, max_examples=3 * examples.max_examples)
+@given(data=st.data())
+def test_results_that_say_anything_are_a_sentence_or_verdicts(made, data):
+    diagnostics, whole = made
+    place = data.draw(st.sampled_from(sorted(whole)))
+    file = results.save(data.draw(other_contents(whole[place])), diagnostics / place)
+    try:
+        code, out, err = command(claims, str(diagnostics.parent))
+        assert code == 0 and "Traceback" not in err and "final returns" in out
+    finally:
+        storage.remove(file)
