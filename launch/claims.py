@@ -151,6 +151,7 @@ def _number(value: float) -> str:
 
 
 def as_json(verdicts: Sequence[Any], found: Results) -> dict[str, Any]:
+    """Every number, as plain JSON values."""
     import numpy as np
 
     def plain(value: Any) -> Any:

@@ -82,30 +82,37 @@ class RunDirectory:
 
     @property
     def config_file(self) -> Path:
+        """Settings, command, seed, versions."""
         return self.path / "config.json"
 
     @property
     def metrics(self) -> Path:
+        """A line of JSON for each iteration."""
         return self.path / "metrics.jsonl"
 
     @property
     def iterates(self) -> Path:
+        """Directory of the film: θ_k, φ_k and the normaliser of each iteration."""
         return self.path / "iterates"
 
     @property
     def checkpoints(self) -> Path:
+        """Directory of where training goes on."""
         return self.path / "checkpoints"
 
     @property
     def policies(self) -> Path:
+        """Directory of the SavedModels."""
         return self.path / "policies"
 
     @property
     def diagnostics(self) -> Path:
+        """Directory of what instruments found."""
         return self.path / "diagnostics"
 
     @property
     def train(self) -> Path:
+        """Directory of TensorBoard's events."""
         return self.path / "train"
 
     def iterate(self, index: int) -> Path:
@@ -144,6 +151,7 @@ class RunDirectory:
 
     @property
     def mark(self) -> Path:
+        """File that says that the run is finished, with its scores."""
         return self.path / "finished.json"
 
     @property

@@ -281,7 +281,7 @@ def _install(temporary: Path, path: Path) -> None:
         old = _temporary(path)
         os.rename(path, old)
     os.replace(temporary, path)
-    _flush(path.parent)
+    sync(path.parent)
     if old is not None:
         _discard(old)
 
@@ -416,7 +416,8 @@ def _discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk: a power cut does not take them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -427,10 +428,10 @@ def _flush(path: Path) -> None:
 def _flush_tree(path: Path) -> None:
     for directory, _, names in os.walk(path):
         for name in names:
-            _flush(Path(directory) / name)
-        _flush(Path(directory))
+            sync(Path(directory) / name)
+        sync(Path(directory))
     if not path.is_dir():
-        _flush(path)
+        sync(path)
 
 
 def _sums(path: Path) -> dict[str, str]:

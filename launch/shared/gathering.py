@@ -20,7 +20,7 @@ FREE = ("seed", "runtime.env_threads", "rollout.patience")  # settings in which 
 _COMMON = ("total_steps", "env_args", "rollout", "runtime")  # settings, or sections, that all runs on a task share
 _NEEDED = {"trust_region": ("mean_kl", "max_ratio", "pairs"), "gradients": ("cosine", "chance_cosine"), "values": ("mre", "variance"),
            "steps": ("mean_gain", "drops", "detectable"), "return": ("mean_return",), "surrogate": ("surrogate",),
-           "slices": ("slope", "mean_return", "role"), "concentration": ("mean_return",), "updates": ("gain",)}
+           "slices": ("slope", "mean_return", "role"), "concentration": ("mean_return",), "updates": ("gain",), "film": ("mean_return",)}
 SURFACES = ("return", "surrogate", "slices", "concentration", "updates")  # of landscapes that say something of a run's own step
 SUMMARY = "summary.nc"  # of several agents, which reports make anew
 _BULK = ("episode", "parameter", "cluster", "centre_episode")  # dimensions of what numbers were made from: gigabytes of many policies

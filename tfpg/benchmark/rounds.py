@@ -38,6 +38,7 @@ class Row(NamedTuple):
 
     @property
     def summary(self) -> Summary:
+        """Median and spread over the rounds."""
         return summarise(self.values.values())
 
     def as_dict(self) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
+        """Whether its process has not ended."""
         return self._process.poll() is None
 
     def wait(self, seconds: float = 600.0) -> Answer:

@@ -308,5 +308,6 @@ def _floats(variables: Iterable[tf.Variable]) -> list[np.ndarray]:
 
 
 def first_line(error: BaseException) -> str:
+    """What an error says, in one line of at most 200 letters."""
     line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
     return line.rstrip(".:")[:200]

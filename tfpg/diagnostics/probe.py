@@ -29,30 +29,40 @@ class Subject(Protocol):
     """What instruments need that ask for a policy alone: Probe, and policies that other code wrote (foreign)."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """Where it was loaded from."""
 
     @property
-    def task(self) -> Task: ...
+    def task(self) -> Task:
+        """What it acts in."""
 
     @property
-    def theta(self) -> Tensor: ...  # [P] float32
+    def theta(self) -> Tensor:
+        """Its parameters, [P] float32."""
 
     @property
-    def layout(self) -> Layout: ...
+    def layout(self) -> Layout:
+        """Which variable is where in θ."""
 
     @property
-    def noise_kind(self) -> str: ...
+    def noise_kind(self) -> str:
+        """The noise that `act` takes: normal or gumbel."""
 
     @property
-    def patience(self) -> float: ...
+    def patience(self) -> float:
+        """Seconds that its task may be silent."""
 
-    def act(self, obs: Tensor, noise: Tensor, thetas: Tensor) -> Tensor: ...
+    def act(self, obs: Tensor, noise: Tensor, thetas: Tensor) -> Tensor:
+        """Actions of K policies. Args: obs: raw [K, n, S]. noise: [K, n, A] of noise_kind. thetas: [K, P]. Returns: [K, n, A] or int32 [K, n]."""
 
-    def greedy(self, obs: Tensor, noise: Tensor, thetas: Tensor) -> Tensor: ...
+    def greedy(self, obs: Tensor, noise: Tensor, thetas: Tensor) -> Tensor:
+        """Their most probable actions; the noise is not used."""
 
-    def pi(self, theta: Tensor, obs: Tensor) -> Any: ...
+    def pi(self, theta: Tensor, obs: Tensor) -> Any:
+        """π_θ(·|s), a distribution of TensorFlow Probability. obs: [B, S], raw."""
 
-    def provenance(self, theta: Tensor | None = None) -> dict[str, Any]: ...
+    def provenance(self, theta: Tensor | None = None) -> dict[str, Any]:
+        """Labels of results: what it is, and sums of its arrays. Args: theta: another point than its own."""
 
 
 class Probe(NamedTuple):

@@ -39,7 +39,8 @@ class Engine(Protocol):
     """N environments. Ids are ascending int32 [n]; rows of every answer are in their order."""
 
     @property
-    def num_envs(self) -> int: ...
+    def num_envs(self) -> int:
+        """N."""
 
     @property
     def beats(self) -> int:

@@ -106,6 +106,7 @@ class Policy:
         return tf.reduce_mean(tf.exp(flat.unflatten(theta, self.layout)[self._log_std[0]]))
 
     def parameters_stacked(self, thetas, obs) -> GaussianParameters | CategoricalParameters:
+        """Parameters of n policies at once, to the same bits as one by one. Args: thetas: [n, P]. obs: [n, B, S]."""
         thetas, obs = tf.convert_to_tensor(thetas), tf.convert_to_tensor(obs)
         # Without oneDNN a batched product of one small matrix takes another path than one of several, with other bits:
         # the first policy is computed twice, so that one alone is never alone.

@@ -71,6 +71,10 @@ class Summaries:
         """Hands all that was written to the disk. Due before each checkpoint: what is lost later is not made again."""
         with self._refusals():
             self._writer.flush()
+        directory = Path(self._directory)
+        with storage.user_errors("write", directory):
+            for path in (*directory.glob("events.out.tfevents.*"), directory):
+                storage.sync(path)
 
     def close(self) -> None:
         """Flushes and ends the event file."""

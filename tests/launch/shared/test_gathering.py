@@ -1,11 +1,13 @@
 """Which runs are agents, which are variants, and which results are what they say?"""
 
+import contextlib
 import json
 import shutil
 
 import pytest
 
 from launch import claims
+from launch.instruments.landscapes import plan
 from launch.shared import gathering
 from tests.launch import madeup
 from tfpg.diagnostics import results
@@ -22,6 +24,15 @@ def test_an_agent_that_is_there_twice_counts_once_and_both_are_known(tmp_path):
     found = gathering.results([tmp_path])
     assert names(found.runs) == ["ppo-0"] and names(found.copies) == ["ppo-0-clip0-scale1"]
     assert any("is there already" in note for note in found.notes) and found.missing == []
+
+
+def test_every_surface_of_a_landscape_is_known_to_who_reads_it(tmp_path):
+    """Else the report's chapter on all landscapes is lost with it."""
+    made = madeup.run(tmp_path, "trpo", looks=("landscapes",))
+    path = next(made.diagnostics.glob("landscapes/*/return.nc"))
+    for surface in plan.SURFACES:
+        with contextlib.suppress(UserError):  # that it is another surface's
+            gathering.own_result(path, made.config, surface)
 
 
 def test_runs_with_other_settings_beside_the_presets_are_variants(tmp_path):

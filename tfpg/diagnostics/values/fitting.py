@@ -192,4 +192,5 @@ def _shapes(state: _State) -> dict[str, tuple[int, ...]]:
 
 
 def rule() -> dict[str, Any]:
+    """How fits are made and stopped, as results are labelled."""
     return {"minibatch": MINIBATCH, "step_sizes": STEP_SIZES, "patience": PATIENCE, "max_epochs": MAX_EPOCHS}
