@@ -109,7 +109,7 @@ def test_a_damaged_result_costs_its_own_figure_alone(tmp_path):
     for name in ("landscapes/000150-small/return.nc", "gradients/000000-small/gradients.nc"):
         path = made.diagnostics / name
         path.write_bytes(path.read_bytes()[:2000])
-    code, out, err = command(report, str(tmp_path))
+    code, out, err = command(report, str(tmp_path), "--linked")
     assert code == 0, err
     assert "landscapes/000150-small/return.nc is damaged" in out and "gradients/000000-small/gradients.nc is damaged" in out
     assert "figures/slices-ppo-hopper-v5-0-150-small.png" in out
