@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from launch import claims, report
-from launch.publishing import kept, records, text
+from launch.publishing import front, kept, records
 from launch.shared import commandline, gathering
 from launch.shared.commandline import say
 from tfpg import storage
@@ -21,7 +23,8 @@ from tfpg.studies import plan
 
 ABOUT = ("Keeps what the figures and verdicts of finished runs rest on (settings, returns, the instruments' results; no policies, no single "
          "episodes) in a directory small enough for a repository, with report.html, figures and a README: verdicts, scores beside the "
-         "published, versions, hours, commands; somebody's findings.md there is quoted. What was published there of other runs stays; launch.study --published goes on from it.")
+         "published, versions, hours, commands; somebody's findings.md there is quoted. What was published there of "
+         "other runs stays; launch.study --published goes on from it.")
 README, FINDINGS = "README.md", "findings.md"
 
 
@@ -31,7 +34,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("output", "results", "directory of what is published", flag_values=values)
     flags.DEFINE_string("title", None, "of README and page; default the study's name", flag_values=values)
     flags.DEFINE_string("readme", None, "a project's README, in which a figure and the verdicts are written anew between its lines "
-                        f"'{text.FIRST}' and '{text.LAST}'", flag_values=values)
+                        f"'{front.FIRST}' and '{front.LAST}'", flag_values=values)
     flags.DEFINE_string("figure", None, "the figure there, by its name in report/figures", flag_values=values)
 
 
@@ -45,11 +48,13 @@ def body(values: flags.FlagValues) -> int:
     given = [Path(os.path.abspath(Path(each).expanduser())) for each in values.dir or []]
     if not given:
         raise UserError("which results? python -m launch.publish DIR names the directory of a study, of runs, or a run.")
+    if values.figure is not None and values.readme is None:
+        raise UserError("--figure has no effect without --readme, the text that it stands in.")
     output = Path(os.path.abspath(Path(values.output).expanduser()))
     finished, missing = _finished(given)
     _refuse(output, given, finished)
     if values.readme is not None:
-        text.front(_text(Path(values.readme)), "", [], None)  # refuses one without a place, before anything takes its time
+        front.replaced(_text(Path(values.readme)), "")  # refuses one without a place, before anything takes its time
     storage.make_directory(output)
     with Lock(output, "publishes into"):
         for source, base in finished:
@@ -57,24 +62,26 @@ def body(values: flags.FlagValues) -> int:
             kept.run(source, output / "runs" / source.path.name, base, missing)
         for directory in given:
             records.keep(directory, output)
-        more = "".join(f" --{name}={values[name].value}" for name in ("readme", "figure") if values[name].value)
-        code = _written(output, values.title, [
+        more = "".join(f" --{name}={shlex.quote(str(values[name].value))}" for name in ("title", "readme", "figure") if values[name].value)
+        return _written(output, values, [
             *(f"python -m launch.study {study.name}" for each in given if (study := plan.read(each)) is not None),
             f"python -m launch.publish {' '.join(_shown(each) for each in given)} --output={_shown(output)}{more}"], missing)
-        return code or _front(output, values.readme, values.figure)
 
 
-def _front(output: Path, readme: str | None, figure: str | None) -> int:
-    """The part of a project's README."""
-    if readme is None:
-        return 0
-    path = Path(os.path.abspath(readme))
-    if figure is not None and not (drawn := output / "report" / "figures" / f"{figure}.png").exists():
-        raise UserError(f"--figure={figure}: there is no {drawn}; " + nearest(figure, sorted(each.stem for each in drawn.parent.glob("*.png"))))
+def _front(output: Path, readme: str, figure: str | None, verdicts: Sequence[Any]) -> None:
+    """The part of a project's README. Errors: UserError where there is no such figure."""
+    from launch.publishing import text
+    from tfpg.report.page import pictures
+
+    path, title = Path(os.path.abspath(readme)), ""
+    if figure is not None:
+        drawn = output / "report" / "figures" / f"{figure}.png"
+        if not drawn.exists():
+            raise UserError(f"--figure={figure}: there is no {drawn}; {nearest(figure, sorted(each.stem for each in drawn.parent.glob('*.png')))}")
+        title = pictures.title(drawn)
     where = Path(os.path.relpath(output, path.parent)).as_posix()
-    storage.write_text(path, text.front(_text(path), where, claims.judged(gathering.results([output])), figure))
+    storage.write_text(path, front.replaced(_text(path), text.front(where, verdicts, figure, title)))
     say(f"{readme}: the verdicts{' and ' + figure if figure else ''}")
-    return 0
 
 
 def _finished(given: Sequence[Path]) -> tuple[list[tuple[RunDirectory, Path]], list[str]]:
@@ -102,8 +109,11 @@ def _refuse(output: Path, given: Sequence[Path], finished: Sequence[tuple[RunDir
         kept.refuse_trained(output / "runs" / source.path.name)
 
 
-def _written(output: Path, title: str | None, commands: Sequence[str], missing: list[str]) -> int:
-    """Page and README of all that is kept there."""
+def _written(output: Path, values: flags.FlagValues, commands: Sequence[str], missing: list[str]) -> int:
+    """Page and README of all that is kept there, and the part of a project's README where one is named."""
+    from launch.publishing import text
+
+    title = values.title
     shutil.rmtree(output / "report", ignore_errors=True)  # figures of what is not drawn any more
     code = report.main([str(output), "--linked", *([f"--title={title}"] if title else [])])
     if code:
@@ -116,6 +126,8 @@ def _written(output: Path, title: str | None, commands: Sequence[str], missing: 
     storage.write_text(output / README, text.readme(
         title or f"Results of the study {study.name}" if study else "Results", study.about if study else "", found, verdicts, made,
         _text(output / FINDINGS) if (output / FINDINGS).exists() else ""))
+    if values.readme is not None:
+        _front(output, values.readme, values.figure, verdicts)
     files = [path for path in output.rglob("*") if path.is_file()]
     say(f"{output}: {len(found.runs)} agents, {len(found.variants)} variants, {len(files):,} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB")
     for sentence in lacking:

@@ -27,7 +27,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("snapshots", list(map(str, SNAPSHOTS)),
                       "iterations whose policy is saved with its update, besides the last one; empty for only that",
                       flag_values=values)
-    flags.DEFINE_float("checkpoint_seconds", CHECKPOINT_SECONDS, "seconds between checkpoints, at least, and an iteration: at most this much work is lost",
+    flags.DEFINE_float("checkpoint_seconds", CHECKPOINT_SECONDS, "seconds between checkpoints, at least; at most these and an iteration are lost",
                        lower_bound=0.0, flag_values=values)
     flags.DEFINE_integer("final_episodes", 100, "episodes that evaluate the final policy, stochastic and greedy; 0 = none",
                          lower_bound=0, flag_values=values)

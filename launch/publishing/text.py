@@ -10,7 +10,6 @@ from launch.reporting.verdicts import number
 from launch.shared.gathering import Results
 from tfpg.claims import published
 from tfpg.claims.catalogue import CLAIMS
-from tfpg.errors import UserError
 from tfpg.report import captions
 from tfpg.run_directory import RunDirectory
 
@@ -21,9 +20,6 @@ class Made(NamedTuple):
     commands: Sequence[str]  # as they are typed, in order
     seconds: Mapping[str, float]  # on one processor, by what launcher; of a study's jobs
     missing: Sequence[str]  # of the study, or damaged, in sentences
-
-
-FIRST, LAST = "<!-- results: written by launch.publish -->", "<!-- end of results -->"
 
 
 def readme(title: str, about: str, found: Results, verdicts: Sequence[Any], made: Made, findings: str = "") -> str:
@@ -44,19 +40,14 @@ def readme(title: str, about: str, found: Results, verdicts: Sequence[Any], made
     return "\n\n".join(parts) + "\n"
 
 
-def front(readme: str, output: str, verdicts: Sequence[Any], figure: str | None) -> str:
-    """A README with its part between FIRST and LAST written anew: a figure, and the verdicts.
+def front(output: str, verdicts: Sequence[Any], figure: str | None = None, title: str = "") -> str:
+    """The part of a project's README: a figure, and the verdicts.
 
-    Args: output: the directory of what is published, as the README names it. figure: of the report, by its name.
-    Errors: UserError where the README has no such part."""
-    before, first, rest = readme.partition(FIRST)
-    _, last, after = rest.partition(LAST)
-    if not first or not last:
-        raise UserError(f"--readme has no place for results: lines {FIRST} and {LAST} say where it is.")
-    image = [f"[![{figure}, of {output}/report]({output}/report/figures/{figure}.png)]({output}/README.md)"] if figure else []
+    Args: output: the directory of what is published, as the README names it. figure: of the report, by its name. title: its own."""
+    image = [f"[![{title or figure}]({output}/report/figures/{figure}.png)]({output}/README.md)"] if figure else []
     words = (f"What the seed study and its neighbours claim, judged on today's MuJoCo by agents trained here: "
              f"[statistics, intervals, scores beside the published, what it cost]({output}/README.md).")
-    return before + first + "\n" + "\n\n".join([*image, words, claims_table(verdicts)]) + "\n" + last + after
+    return "\n\n".join([*image, words, claims_table(verdicts)])
 
 
 def claims_table(verdicts: Sequence[Any]) -> str:

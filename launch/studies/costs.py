@@ -36,7 +36,7 @@ class Task(NamedTuple):
     @classmethod
     def of(cls, config: Config) -> Task:
         """Errors: UserError for a task that is not known."""
-        found = describe(config.env, config.env_args, config.rollout.engine)
+        found = describe(config.env, config.env_args, config.rollout.engine, patience=config.rollout.patience)
         rates = RATES.get(re.sub(r"-v\d+$", "", config.env), OTHERS)
         return cls(found.obs_size, found.action_size, *map(float, rates))
 

@@ -152,7 +152,7 @@ class Recorder:
             say("no episode ended in this run, so it has no final return")
         else:
             say(f"final return {quantity(scores['final/return'])} (mean over the episodes of the last 5 iterations), "
-                 f"best iteration {quantity(scores['final/best_return'])}")
+                f"best iteration {quantity(scores['final/best_return'])}")
         if self._plan.final_episodes:
             try:
                 scores |= self._evaluated(self._plan.final_episodes)
@@ -166,7 +166,7 @@ class Recorder:
         self._events.flush()
         run.finish(**{name: value if math.isfinite(value) else None for name, value in scores.items()})
         say(f"results in {run.path}: metrics.jsonl, iterates, policies; figure diagnostics/overview.png; "
-             f"curves: tensorboard --logdir {run.path}")
+            f"curves: tensorboard --logdir {run.path}")
 
     def _evaluated(self, episodes: int) -> dict[str, float]:
         """Scores of the final policy π_θK in episodes of their own, under the normaliser of the last iteration."""
@@ -178,7 +178,6 @@ class Recorder:
         scores = {}
         for form, summary in (("stochastic", found.stochastic), ("greedy", found.greedy)):
             say(f"final policy, {form}: return {quantity(summary.mean)} ± {quantity(summary.stderr)} "
-                 f"(standard error, {episodes} episodes)")
+                f"(standard error, {episodes} episodes)")
             scores[f"final/{form}_return"] = summary.mean
         return scores
-

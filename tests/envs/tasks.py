@@ -55,6 +55,8 @@ class Broken(Counter):
         self.how = how
         if how == "slow_start":
             time.sleep(2.5)
+        if how == "bad_start":
+            raise Panic("no motor")
 
     def close(self):
         if self.how == "slow_end":

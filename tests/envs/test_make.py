@@ -100,6 +100,11 @@ def test_a_task_that_hangs_when_it_is_made_or_closed_is_named(how):
         describe("TfpgBroken-v0", (("how", how),), patience=0.2)
 
 
+def test_a_task_that_panics_when_it_is_made_is_named():
+    with pytest.raises(UserError, match="^TfpgBroken-v0 could not be made: Panic: no motor"):
+        describe("TfpgBroken-v0", (("how", "bad_start"),))
+
+
 def test_what_a_task_raises_when_it_is_closed_costs_nothing():
     task = describe("TfpgBroken-v0", (("how", "bad_end"),))
     engine = make(task, [1, 2])

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from launch import claims, publish, study
-from launch.publishing import text
+from launch.publishing import front as place
 from tests.launch import madeup, test_study
 from tests.launch.grounds import command
+from tests.report import surfaces
 from tfpg.diagnostics import results
+from tfpg.report import landscapes
+from tfpg.report.page import pictures
 
 
 def verdicts(directory):
@@ -87,7 +90,7 @@ def test_the_text_beside_has_verdicts_scores_and_the_commands(published):
 def test_the_verdicts_and_a_figure_stand_in_the_projects_readme_and_somebodys_findings_in_the_results(tmp_path, monkeypatch):
     madeup.run(tmp_path / "study" / "runs" / "trpo-Hopper-v5-0", "trpo", 0, looks=("trust_region",))
     readme, output = tmp_path / "README.md", tmp_path / "results"
-    readme.write_text(f"# mine\n\n{text.FIRST}\nearlier words\n{text.LAST}\n\nmore\n")
+    readme.write_text(f"# mine\n\n{place.FIRST}\nearlier words\n{place.LAST}\n\nmore\n")
     output.mkdir()
     (output / "findings.md").write_text("It moves.\n")
     page = publish.report.main
@@ -95,7 +98,7 @@ def test_the_verdicts_and_a_figure_stand_in_the_projects_readme_and_somebodys_fi
     def with_figure(arguments):
         code = page(arguments)
         (output / "report" / "figures").mkdir()
-        (output / "report" / "figures" / "landscape-own.png").write_bytes(b"png")
+        (output / "report" / "figures" / "landscape-own.png").write_bytes(pictures.linked("a", landscapes.surface(surfaces.returns())).png)
         return code
 
     monkeypatch.setattr(publish.report, "main", with_figure)
@@ -103,7 +106,7 @@ def test_the_verdicts_and_a_figure_stand_in_the_projects_readme_and_somebodys_fi
     assert command(publish, *arguments, "--figure=landscape-own")[0] == 0
     written, results_text = readme.read_text(), (output / "README.md").read_text()
     assert written.startswith("# mine\n\n") and written.endswith("\n\nmore\n") and "earlier words" not in written
-    assert "(results/report/figures/landscape-own.png)" in written and "(results/README.md)" in written
+    assert "[![True return" in written and "(results/report/figures/landscape-own.png)" in written and "(results/README.md)" in written
     table = results_text[results_text.index("|  | claim"):results_text.index("A claim holds where")].strip()
     assert "| C5 | TRPO keeps" in table and table in written
     assert "\n\nIt moves.\n\n" in results_text and "--figure=landscape-own" in results_text
@@ -124,7 +127,7 @@ def test_a_readme_without_a_place_for_results_is_refused_before_anything_is_writ
 
 def test_the_verdicts_in_the_readme_of_this_project_are_those_of_its_results():
     here = Path(__file__).parents[2]
-    front = (here / "README.md").read_text().partition(text.FIRST)[2].partition(text.LAST)[0]
+    front = (here / "README.md").read_text().partition(place.FIRST)[2].partition(place.LAST)[0]
     table = front[front.index("|  | claim"):].strip()
     assert len(table.splitlines()) == 13 and table in (here / "results" / "README.md").read_text()
     figure = re.search(r"\((results/report/figures/[^)]*)\)", front)
@@ -163,6 +166,7 @@ def test_a_directory_of_runs_is_never_published_over(tmp_path):
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     ([], "which results?"),
+    (["nowhere", "--figure=landscape"], "--figure has no effect without --readme"),
     (["nowhere"], "there is no directory"),
 ])
 def test_bad_input_is_one_sentence(arguments, sentence):

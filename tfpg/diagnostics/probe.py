@@ -144,7 +144,7 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Probe:
     other observations or actions than the policy was trained on."""
     contents = snapshot.load(path)
     record, config = contents.record, contents.config
-    task = describe(config.env, config.env_args, engine or config.rollout.engine)
+    task = describe(config.env, config.env_args, engine or config.rollout.engine, patience=config.rollout.patience)
     _check_task(contents, task)
     try:
         return Probe(

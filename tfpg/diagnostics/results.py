@@ -85,9 +85,10 @@ def load(path: str | os.PathLike) -> xr.Dataset:
     if not whole:
         raise UserError(f"{path} is damaged: it does not end with the SHA-256 sum of what it holds.")
     try:
-        with warnings.catch_warnings(), xr.open_dataset(path, engine=_engine(Path(path))) as dataset:
+        engine = _engine(Path(path))
+        with warnings.catch_warnings(), xr.open_dataset(path, engine=engine) as dataset:
             warnings.simplefilter("error")  # a damaged header can surface as a mere warning
-            loaded = _wide(dataset.load())
+            loaded = dataset.load() if engine == "h5netcdf" else _wide(dataset.load())
         for name, variable in loaded.variables.items():
             np.asarray(variable)
             if not variable.dims:

@@ -138,7 +138,7 @@ def _from_gymnasium(env_id: str, env_args: tuple) -> Task:
 
 
 def _within(patience: float, call: Callable[[], Task], env_id: str) -> Task:
-    """What `call` returns or raises. Errors: UserError where it takes longer; its thread is lost then."""
+    """What `call` returns or raises. Errors: UserError where it takes longer (its thread is lost then), or ends its thread."""
     found: list[Task] = []
     raised: list[BaseException] = []
 
@@ -151,8 +151,10 @@ def _within(patience: float, call: Callable[[], Task], env_id: str) -> Task:
     thread = threading.Thread(target=work, daemon=True)  # nobody waits for it at the end of the process
     thread.start()
     thread.join(patience)
-    if raised:
+    if raised and isinstance(raised[0], Exception):
         raise raised[0]
+    if raised:  # a panic of another language
+        raise UserError(f"{env_id} could not be made: {type(raised[0]).__name__}: {_first_line(raised[0])}") from raised[0]
     if not found:
         raise UserError(f"{env_id} could not be made and closed within {patience:g} s: it hangs (--rollout.patience).")
     return found[0]

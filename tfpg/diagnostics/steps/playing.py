@@ -59,7 +59,7 @@ class Player:
     def __init__(self, run: RunDirectory, *, seed: int, parts: Parts | None = None, first_look: bool = False):
         self._run, self._config, self._seed, self._first = run, run.config, seed, first_look
         config = self._config
-        self.task = describe(config.env, config.env_args, config.rollout.engine)
+        self.task = describe(config.env, config.env_args, config.rollout.engine, patience=config.rollout.patience)
         self._nets = networks(self.task, algorithm=config.algorithm, value=config.value, network=config.network,
                               code_level=config.code_level, seed=config.seed)
         self._parts = parts or Parts(None)

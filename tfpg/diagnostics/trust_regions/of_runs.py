@@ -50,7 +50,7 @@ def on_film(run: RunDirectory, iterations: Sequence[int], *, pairs: int | None =
 
     Args: parts: where what is done is kept. Errors: UserError naming a damaged frame; as of tfpg.envs.episodes."""
     config, parts, found = run.config, parts or Parts(None), {}
-    task = describe(config.env, config.env_args, config.rollout.engine)
+    task = describe(config.env, config.env_args, config.rollout.engine, patience=config.rollout.patience)
     facts = {"instrument": "heldout trust region", "settings": to_dict(config), "engine": task.engine, **computed_by()}
     with Heldout(config, task, pairs=pairs, points=TOGETHER) as heldout:
         # a part for each: no update's numbers depend on those beside it, so other iterations asked for may take it
