@@ -44,7 +44,8 @@ def _side_by_side(
     abreast = max(len(row) for row in rows)
     cell = min(3.3, _WIDEST / abreast)
     # A heat map is as wide as high, and a colour bar beside each takes of its width; a hill is wider than high.
-    height = cell + (0.45 if draw is _heats and shared else 0.1)
+    # Few panels are wider than a cell, so higher; titles of two lines stand above them.
+    height = cell + (0.45 if draw is _heats and shared else 0.1) + (0.35 if abreast < _ABREAST - 1 else 0.0)
     figure = sheets.blank(height * len(rows), width=max(7.0, cell * abreast))
     strips, scales = sheets.rows(figure, [_row_name(row, pool) for row in rows]), _scales(rows, shared, pool)
     drawn: dict[str, list[Axes]] = {}
