@@ -1,6 +1,7 @@
 """Does a file survive kills, damage and a disk that refuses?"""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -315,6 +316,24 @@ def test_a_kill_between_record_and_rename_is_made_good(recorded, monkeypatch, ol
     assert (recorded / "a").exists() == bool(old)
     storage.write_text(recorded / "b", "next")  # the next writer finishes it
     assert (recorded / "a").read_text() == "new"
+    assert storage.verify(recorded) == []
+
+
+def test_a_kill_between_the_two_renames_that_replace_a_directory_is_made_good(recorded, monkeypatch):
+    def write(text):
+        with storage.atomically(recorded / "policy") as temporary:
+            temporary.mkdir()
+            (temporary / "weights").write_text(text)
+
+    write("old")
+    with monkeypatch.context() as patch, pytest.raises(Kill):
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(Kill))
+        write("new")
+
+    assert not (recorded / "policy").exists()
+    assert storage.verify(recorded) == []  # nothing is damaged: the new one is there, not yet under its name
+    storage.settle(recorded)
+    assert (recorded / "policy" / "weights").read_text() == "new"
     assert storage.verify(recorded) == []
 
 

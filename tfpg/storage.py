@@ -301,11 +301,14 @@ def _sums_of(root: Path, about: Callable[[str], bool] = lambda line: True) -> di
             continue
         try:
             record = json.loads(line)
-            if number == len(lines) and record.get("temporary") and (root / record["temporary"]).exists():
-                break  # recorded, not yet renamed: what is there is what was there before
             target = record["path"]
+            pending = number == len(lines) and record.get("temporary") and (root / record["temporary"]).exists()
+            if pending and os.path.lexists(root / target):
+                break  # recorded, not yet renamed: what is there is what was there before
             sums = {name: digest for name, digest in sums.items()
                     if name != target and not name.startswith(target + "/")}
+            if pending:
+                break  # nothing is there: never was, or a directory that is being replaced has been moved out of the way
             sums.update({f"{target}/{name}" if name else target: digest for name, digest in record["sums"].items()})
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
             raise UserError(f"{root / MANIFEST} is damaged: line {number} is no record.") from None
