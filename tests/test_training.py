@@ -64,7 +64,7 @@ def test_the_trust_region_of_an_update_is_that_of_theta_k_and_the_next_on_its_ba
         thetas = iteration.before.theta, iteration.update.learner.theta
         old, new = (agent.policy(theta, iteration.batch.obs) for theta in thetas)
         rho = np.exp(np.asarray(new.log_prob(iteration.batch.actions) - old.log_prob(iteration.batch.actions)))
-        after = iteration.update.after
+        after = iteration.moved.after
         np.testing.assert_allclose(after.mean_kl, np.mean(old.kl_divergence(new)), rtol=1e-4)
         np.testing.assert_allclose(after.mean_reverse_kl, np.mean(new.kl_divergence(old)), rtol=1e-4)
         np.testing.assert_allclose([after.max_ratio, after.min_ratio], [rho.max(), rho.min()], rtol=1e-4)
@@ -79,13 +79,13 @@ def test_the_drift_is_of_the_statistics_alone(hopper):
         seen = (normalise_observation(raw, statistics.observation, small().code_level)
                 for statistics in (iteration.normaliser, iteration.state.normaliser))
         saw, will_see = (agent.policy(iteration.update.learner.theta, obs) for obs in seen)
-        np.testing.assert_allclose(iteration.drift.mean_kl, np.mean(saw.kl_divergence(will_see)), rtol=1e-3)
-        assert float(iteration.drift.mean_kl) > 0
+        np.testing.assert_allclose(iteration.moved.drift.mean_kl, np.mean(saw.kl_divergence(will_see)), rtol=1e-3)
+        assert float(iteration.moved.drift.mean_kl) > 0
 
 
 def test_without_observation_normalisation_nothing_drifts():
     it = next(iter(iterations(small(code_level=CodeLevel(observation_normalisation=False)))))
-    np.testing.assert_array_equal(it.drift, [0, 0, 1, 1])
+    np.testing.assert_array_equal(it.moved.drift, [0, 0, 1, 1])
 
 
 def test_the_noise_of_the_rollout_gives_back_the_probability_that_the_update_uses(hopper):
@@ -104,8 +104,8 @@ def test_the_noise_of_the_rollout_gives_back_the_probability_that_the_update_use
 
 def test_the_bound_on_the_kl_holds_after_every_iteration(hopper):
     for iteration in hopper:
-        assert float(iteration.update.after.mean_kl) <= 0.05 * (1 + 1e-5)  # float32, evaluated anew
-        assert float(iteration.update.policy.applied_kl) == pytest.approx(float(iteration.update.after.mean_kl), abs=1e-6)
+        assert float(iteration.moved.after.mean_kl) <= 0.05 * (1 + 1e-5)  # float32, evaluated anew
+        assert float(iteration.update.policy.applied_kl) == pytest.approx(float(iteration.moved.after.mean_kl), abs=1e-6)
 
 
 def test_value_targets_are_old_values_plus_advantages(hopper):
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_bits(algorithm, hopper):
     config = small(algorithm=algorithm)
     first = hopper if config == small() else list(iterations(config))
     for a, b in zip(first, iterations(config), strict=True):
-        same(a._replace(seconds={}), b._replace(seconds={}))
+        same(a._replace(moving=a.moved, seconds={}), b._replace(moving=b.moved, seconds={}))
 
 
 def test_another_seed_gives_another_policy_and_other_states(hopper, seed_one):
@@ -143,7 +143,7 @@ def test_going_on_from_a_state_equals_never_having_stopped(env):
     rest = list(iterations(config, whole[1].state))
     assert [iteration.index for iteration in rest] == [2, 3]
     for a, b in zip(whole[2:], rest, strict=True):
-        same(a._replace(seconds={}), b._replace(seconds={}))
+        same(a._replace(moving=a.moved, seconds={}), b._replace(moving=b.moved, seconds={}))
 
 
 def test_seeds_zero_and_one_share_no_environment_stream(hopper, seed_one):

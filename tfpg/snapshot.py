@@ -210,7 +210,7 @@ def _eyes(config: Config, task: Task, record: dict[str, tf.Variable]) -> tuple[C
 
 def _record(iteration: Iteration, config: Config, metadata: dict[str, Any]) -> dict[str, Any]:
     before, update = iteration.before, iteration.update
-    after, step = update.learner, named(update.policy) | ({} if update.epochs is None else named(update.epochs))
+    after, step = update.learner, named(update.policy) | ({} if iteration.moved.epochs is None else named(iteration.moved.epochs))
     return {
         "theta": before.theta, "phi": before.phi, "theta_next": after.theta, "phi_next": after.phi,
         "theta_proposed": getattr(update.policy, "proposed", after.theta),

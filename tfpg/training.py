@@ -60,11 +60,13 @@ class Training:
             iteration = _iterate(config, self.agent, self.sampler, length, k, state)
             state = iteration.state
             yield iteration
+            _ = iteration.moved  # nothing runs beside the next rollout
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
+        self.agent.leave()
         self.sampler.close()
 
 
@@ -92,12 +94,12 @@ def _iterate(config: Config, agent: Agent, sampler: Sampler, length: int, k: int
     clock.lap("rollout")
     batch = agent.prepare(learner, normaliser, trajectory)
     clock.lap("advantages")
-    update, drift, merged, accumulators = agent.learn(state, trajectory, batch, clock)
+    update, moving, merged, accumulators = agent.learn(state, trajectory, batch, clock)
     _refuse_non_finite(k, trajectory, batch, update)
     steps, env_steps = (k + 1) * config.rollout.num_steps, state.env_steps + config.rollout.num_steps
     after = RunState(k + 1, env_steps, update.learner, merged, accumulators, sampler.state())
     clock.lap("update")
-    return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, drift, clock.seconds, after)
+    return Iteration(k, steps, env_steps, learner, normaliser, trajectory, batch, episodes, update, moving, clock.seconds, after)
 
 
 def _refuse_non_finite(k: int, trajectory: Trajectory, batch: Batch, update: Update) -> None:

@@ -5,6 +5,7 @@ Nothing here computes anything, and nothing here imports TensorFlow."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Tensor = Any  # a tf.Tensor or a NumPy array
@@ -161,12 +162,18 @@ class Update(NamedTuple):
     learner: Learner
     policy: TrpoUpdate | PpoUpdate
     value: ValueUpdate
-    after: TrustRegion  # π_θ(k+1) against π_θk on the update's batch
-    epochs: Epochs | None  # the same after each of PPO's epochs; None for TRPO
     entropy: Tensor  # []  of π_θk, mean over the batch, nats
     std: Tensor  # []  mean standard deviation of π_θk (nan for discrete actions)
     values_after: Tensor  # [B]  V_φ(k+1)(s) on the batch
     schedule: dict[str, float]  # step sizes or δ in force
+
+
+class Moved(NamedTuple):
+    """What an update did to the policy, on the batch that it was made from."""
+
+    after: TrustRegion  # π_θ(k+1) against π_θk
+    epochs: Epochs | None  # the same after each of PPO's epochs; None for TRPO
+    drift: Drift  # of π_θ(k+1), from this iteration's normaliser to the next
 
 
 class EngineState(NamedTuple):
@@ -202,6 +209,11 @@ class Iteration(NamedTuple):
     batch: Batch
     episodes: Episodes
     update: Update
-    drift: Drift  # from this iteration's normaliser to the next
+    moving: Callable[[], Moved]  # what the update did to the policy: begun, and waited for where it is asked
     seconds: dict[str, float]  # wall-clock time by part; differs from run to run
     state: RunState  # from which iteration k + 1 follows
+
+    @property
+    def moved(self) -> Moved:
+        """What the update did to the policy."""
+        return self.moving()

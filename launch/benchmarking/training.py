@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import math
 import statistics
@@ -74,7 +75,9 @@ class TrainingSubject:
         self._last = next(self._following)
         self._recorder.record(self._last)
         whole = time.perf_counter() - begin
-        return {**self._last.seconds, **self._recorder.seconds, "whole": whole}
+        parts = collections.Counter(self._last.seconds)
+        parts.update(self._recorder.seconds)
+        return {**parts, "whole": whole}
 
     def _checkpoint(self) -> None:
         checkpoint.save(self._directory / "checkpoints", self._last.state, self._config)

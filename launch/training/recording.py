@@ -83,7 +83,7 @@ class Recorder:
         self._training, self._events, self._progress, self._heldout = training, events, progress, heldout
         self._policies = snapshot.Writer(config, training.task, training.agent.policy, training.agent.value)
         self._kept = time.monotonic()
-        self.seconds: dict[str, float] = {}  # spent on writing down the last iteration, by part
+        self.seconds: dict[str, float] = {}  # spent on the last iteration here, by part: on waiting for its trust region, and on writing
 
     def open(self, resumed: Resumed) -> None:
         """Says what begins or goes on."""
@@ -100,14 +100,17 @@ class Recorder:
     def record(self, iteration: Iteration) -> None:
         """One iteration: the film, the policy where it was asked for, the numbers, and a checkpoint by the clock."""
         # An iteration's speed is that of the whole program, so what it cost to record the one before is a part of it.
-        iteration = iteration._replace(seconds={**iteration.seconds, "recording": sum(self.seconds.values())})
-        clock = Clock()
+        recording, clock = sum(seconds for part, seconds in self.seconds.items() if part != "trust_region"), Clock()
         run, before = self._run, iteration.before
         checkpoint.save_iterate(run.iterates, iteration.index, before.theta, before.phi, iteration.normaliser)
         clock.lap("iterates")
         if iteration.index in self._plan.snapshots:
             self._policies.save(run.policy(iteration.index), iteration)
             clock.lap("snapshot")
+        _ = iteration.moved
+        clock.lap("trust_region")
+        looked = iteration.seconds.get("trust_region", 0.0) + clock.seconds["trust_region"]
+        iteration = iteration._replace(seconds={**iteration.seconds, "trust_region": looked, "recording": recording})
         numbers = metrics.metrics(iteration, self._config) | self._held_out(iteration)
         storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
         self._events.write(iteration, metrics.curves(numbers))

@@ -53,18 +53,19 @@ def test_an_error_of_any_part_ends_the_update_with_nothing_left_under_way(traine
         monkeypatch.setattr(agent, name, functools.partial(entered, name))
     state = last.state._replace(iteration=last.index, learner=last.before, normaliser=last.normaliser)
     with pytest.raises(ArithmeticError, match=broken):
-        agent.learn(state, last.trajectory, last.batch, Clock())
+        agent.learn(state, last.trajectory, last.batch, Clock()).moving()
+    agent.leave()
     assert not under_way
 
 
 def test_the_last_of_ppos_epochs_is_the_update_and_trpo_has_none(trained):
     agent, last = trained
     if isinstance(agent.config.algorithm, Trpo):
-        assert last.update.epochs is None
+        assert last.moved.epochs is None
         return
-    assert last.update.epochs.mean_kl.shape == (3,)
+    assert last.moved.epochs.mean_kl.shape == (3,)
     for name in ("mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio_distance"):
-        np.testing.assert_allclose(getattr(last.update.epochs, name)[-1], getattr(last.update.after, name), rtol=1e-4)
+        np.testing.assert_allclose(getattr(last.moved.epochs, name)[-1], getattr(last.moved.after, name), rtol=1e-4)
 
 
 def test_an_error_while_epochs_are_looked_at_comes_out_of_the_iteration(monkeypatch):
@@ -77,4 +78,6 @@ def test_an_error_while_epochs_are_looked_at_comes_out_of_the_iteration(monkeypa
     monkeypatch.setattr(agent, "_look", broken)
     monkeypatch.setattr(Agent, "__init__", lambda self, *_: self.__dict__.update(agent.__dict__))
     with Training(config) as training, pytest.raises(ArithmeticError, match="epochs"):
-        next(iter(training))
+        _ = next(iter(training)).moved
+    with Training(config) as training, pytest.raises(ArithmeticError, match="epochs"):
+        list(training)  # also where nobody asks

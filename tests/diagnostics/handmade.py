@@ -16,6 +16,7 @@ from tfpg.types import (
     Iteration,
     Learner,
     Moments,
+    Moved,
     Normaliser,
     PpoUpdate,
     RunState,
@@ -78,13 +79,13 @@ class Made:
             fields.update(slots=after.policy_slots, thetas=self._floats(10, len(theta)))
         schedule = {"value_step_size": 3e-4, ("delta" if trpo else "policy_step_size"): 0.01}
         update = Update(after, record(**fields), ValueUpdate(after.phi, after.value_slots, self._floats(10), np.True_),
-                        region, None if trpo else Epochs(*(self._floats(10) for _ in Epochs._fields)), np.float32(1), np.float32(1),
-                        self._floats(T * N), schedule)
+                        np.float32(1), np.float32(1), self._floats(T * N), schedule)
+        moved = Moved(region, None if trpo else Epochs(*(self._floats(10) for _ in Epochs._fields)), Drift(*self._floats(4)))
         batch, trajectory = self._data()
         normaliser = self._normaliser()
         state = RunState(k + 1, (k + 2) * T * N, after, self._normaliser(), self.draw.normal(size=N), self._engine())
         return Iteration(k, (k + 1) * T * N, (k + 2) * T * N, before, normaliser, trajectory, batch,
-                         Episodes(self.draw.normal(size=2), np.array([3, 4])), update, Drift(*self._floats(4)),
+                         Episodes(self.draw.normal(size=2), np.array([3, 4])), update, lambda: moved,
                          {"update": 0.1}, state)
 
     def _learner(self) -> Learner:

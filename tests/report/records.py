@@ -13,6 +13,7 @@ from tfpg.types import (
     Iteration,
     Learner,
     Moments,
+    Moved,
     Normaliser,
     PpoUpdate,
     RunState,
@@ -60,18 +61,17 @@ def iteration(config: Config, index: int = 0, *, returns=(10.0, 30.0), lengths=(
     region = trust_region(kl)
     update = Update(
         learner=after, policy=_trpo(theta, moved) if isinstance(config.algorithm, Trpo) else _ppo(moved, slots),
-        value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_), after=region,
-        epochs=None if isinstance(config.algorithm, Trpo) else _EPOCHS,
+        value=ValueUpdate(theta, slots, np.asarray([4.0, 2.0], np.float32), np.True_),
         entropy=np.float32(1.5), std=np.float32(std), values_after=targets if values_after is None else values_after,
         schedule={"value_step_size": 1e-3, **({"delta": 0.13} if isinstance(config.algorithm, Trpo) else
                                               {"policy_step_size": 3e-4})})
-    drift = Drift(*np.float32([0.0625, 0.125, 2, 0.5]))
+    moved = Moved(region, None if isinstance(config.algorithm, Trpo) else _EPOCHS, Drift(*np.float32([0.0625, 0.125, 2, 0.5])))
     moments = Moments(np.float64(1), np.float64(0), np.float64(1))
     env_steps = (index + 2) * pairs  # one warm-up batch before the first
     engine = EngineState(np.zeros(N, int), np.zeros(N, int), np.zeros([0, 1]), np.zeros([N, 3]), np.zeros(N))
     state = RunState(index + 1, env_steps, after, Normaliser(moments, moments), np.zeros(N), engine)
     return Iteration(index, (index + 1) * pairs, env_steps, before, Normaliser(moments, moments), trajectory, batch,
-                     Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64)), update, drift,
+                     Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64)), update, lambda: moved,
                      {"rollout": 0.3, "update": 0.1}, state)
 
 

@@ -6,6 +6,7 @@ function of tensors; nothing is kept between calls."""
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -23,14 +24,14 @@ from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy
-from tfpg.types import Batch, Drift, Learner, Normaliser, PpoUpdate, RunState, Tensor, Trajectory, Update, ValueUpdate
+from tfpg.types import Batch, Learner, Moved, Normaliser, PpoUpdate, RunState, Tensor, Trajectory, Update, ValueUpdate
 
 
 class Learnt(NamedTuple):
     """What one iteration's learning leaves."""
 
     update: Update
-    drift: Drift  # of π_θ(k+1), from this iteration's normaliser to the next
+    moving: Callable[[], Moved]  # what it did to π: under way beside what follows
     normaliser: Normaliser  # with the batch merged in
     accumulators: Tensor  # [N] float64
 
@@ -48,7 +49,7 @@ class Agent:
         # Only here is there enough to do for XLA: it takes seconds to compile and makes the epochs three times faster.
         learning = functools.partial(compiled, jit_compile=config.runtime.xla)
         self._learn_policy, self._learn_value = learning(self._learned_policy), learning(self._learned_value)
-        self._beside = Beside("beside the policy")
+        self._beside, self._beside_the_update = Beside("beside the policy"), Beside("beside the update")
         self._measure, self._look = compiled(self._measured), learning(self._looked)
 
     def initial(self) -> Learner:
@@ -80,7 +81,8 @@ class Agent:
 
         Neither π nor V sees the other move, so each is a program of its own, and V's runs beside π's and what follows it; with
         shared weights V moves with π instead. What is looked at is of programs of its own too, so it cannot change a bit of
-        what is learnt. Args: state: of iteration k. clock: gets laps."""
+        what is learnt: it falls into the time that V takes longer than π, or else runs beside what is done with the update.
+        Args: state: of iteration k. clock: gets laps."""
         k, learner, normaliser, beside = state.iteration, state.learner, state.normaliser, self._beside
         try:
             valued = None if self.shared else beside.begin(self.learn_value, learner, batch, k)
@@ -89,20 +91,32 @@ class Agent:
             clock.lap("update")
             merged, accumulators = observed.result()
             clock.lap("statistics")
+            looked = self._beside_the_update.begin(self._look, learner.theta, policy.thetas, batch) if isinstance(policy, PpoUpdate) else None
             measured = beside.begin(self._measure, learner.theta, policy.theta, batch, merged.observation, trajectory.obs)
-            epochs = self._look(learner.theta, policy.thetas, batch) if isinstance(policy, PpoUpdate) else None
-            after, drift = measured.result()
-            clock.lap("trust_region")
             if valued is not None:
+                if not valued.done():
+                    measured.result()
+                    clock.lap("trust_region")
                 value, values = valued.result()
             clock.lap("update")
-        finally:
-            beside.leave()
+        except BaseException:
+            self.leave()
+            raise
         slots = policy.slots if isinstance(policy, PpoUpdate) else learner.policy_slots
         update = Update(
-            learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value, after=after, epochs=epochs,
+            learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value,
             entropy=entropies, std=std, values_after=values, schedule=schedule(self.config, k))
-        return Learnt(update, drift, merged, accumulators)
+
+        def moved():
+            after, drift = measured.result()
+            return Moved(after, None if looked is None else looked.result(), drift)
+
+        return Learnt(update, moved, merged, accumulators)
+
+    def leave(self) -> None:
+        """Waits for what is under way beside, and takes back what is not."""
+        self._beside.leave()
+        self._beside_the_update.leave()
 
     def learn_policy(self, learner: Learner, batch: Batch, k: int) -> tuple:
         """Iteration k's half of the update that moves π: its record, H and mean std of π_θk, and with shared weights the value

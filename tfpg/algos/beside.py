@@ -12,16 +12,21 @@ from typing import Any
 
 
 class Work:
-    """What was begun. Its result does not depend on who does it."""
+    """What was begun. Its result does not depend on who does it. One thread asks for it."""
 
     def __init__(self, future: concurrent.futures.Future, function: Callable, arguments: tuple):
         self._future, self._function, self._arguments = future, function, arguments
+        self._found: list[Any] = []  # once it has been done here
+
+    def done(self) -> bool:
+        """Whether nobody would have to wait for its result."""
+        return bool(self._found) or self._future.done()
 
     def result(self) -> Any:
-        """What the function returns or raises. To be asked for once: it may be computed here."""
-        if self._future.cancel():
-            return self._function(*self._arguments)
-        return self._future.result()
+        """What the function returns or raises; computed here where nobody has taken it up."""
+        if not self._found and self._future.cancel():
+            self._found.append(self._function(*self._arguments))
+        return self._found[0] if self._found else self._future.result()
 
 
 class Beside:

@@ -19,7 +19,7 @@ from tfpg.config import Config, Ppo
 from tfpg.errors import UserError
 from tfpg.numerics.errors import explained_variance, relative_error
 from tfpg.run_directory import RunDirectory
-from tfpg.types import QUANTILES, Iteration, TrpoUpdate, TrustRegion, Update
+from tfpg.types import QUANTILES, Iteration, TrpoUpdate, TrustRegion
 
 _SUM = re.compile(r', "crc32": "[0-9a-f]{8}"}$')
 # Episodes of this many last iterations make the final score (the authors' statistic).
@@ -37,7 +37,7 @@ def metrics(iteration: Iteration, config: Config) -> dict[str, float]:
         **_rollout(iteration),
         **_policy(iteration),
         **_trust_region(iteration, config),
-        **_algorithm(iteration.update),
+        **_algorithm(iteration),
         **_value(iteration, config),
         **_time(iteration, config),
     }
@@ -45,7 +45,7 @@ def metrics(iteration: Iteration, config: Config) -> dict[str, float]:
 
 def epoch_curves(iteration: Iteration) -> dict[str, list[float]]:
     """PPO's whole-batch values after each epoch, [E] each; nothing for TRPO."""
-    epochs = iteration.update.epochs
+    epochs = iteration.moved.epochs
     if epochs is None:
         return {}
     return {f"ppo/epochs/{name}": np.asarray(curve, np.float64).tolist() for name, curve in epochs._asdict().items()}
@@ -149,9 +149,9 @@ def _policy(iteration: Iteration) -> dict[str, float]:
 
 
 def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
-    found = trust_region(iteration.update.after, "train")
+    found = trust_region(iteration.moved.after, "train")
     if config.code_level.observation_normalisation:
-        found |= {f"trust_region/normaliser/{name}": float(value) for name, value in iteration.drift._asdict().items()}
+        found |= {f"trust_region/normaliser/{name}": float(value) for name, value in iteration.moved.drift._asdict().items()}
     if "delta" in iteration.update.schedule:
         found["trust_region/bounds/mean_kl"] = float(iteration.update.schedule["delta"])
     match config.algorithm:
@@ -161,17 +161,18 @@ def _trust_region(iteration: Iteration, config: Config) -> dict[str, float]:
     return found
 
 
-def _algorithm(update: Update) -> dict[str, float]:
+def _algorithm(iteration: Iteration) -> dict[str, float]:
+    update, epochs = iteration.update, iteration.moved.epochs
     if isinstance(update.policy, TrpoUpdate):
         names = ("cg_residual", "accepted_fraction", "backtracks", "expected_gain", "actual_gain", "predicted_kl",
                  "fisher_kl", "rejected_kl", "curvature_ok")
         return {f"trpo/{name}": float(getattr(update.policy, name)) for name in names}
     # As arrays first: each index into a tensor is an operation of TensorFlow's.
-    assert update.epochs is not None  # PPO's
-    curves = {name: np.asarray(curve) for name, curve in update.epochs._asdict().items()}
+    assert epochs is not None  # PPO's
+    curves = {name: np.asarray(curve) for name, curve in epochs._asdict().items()}
     found = {f"ppo/{name}": float(curves[name][-1]) for name in ("surrogate", "clip_fraction")}
-    epochs = len(curves["mean_kl"])
-    for epoch in sorted({1, epochs // 2} - {0, epochs}):  # the last is trust_region/train; all are in metrics.jsonl
+    last = len(curves["mean_kl"])
+    for epoch in sorted({1, last // 2} - {0, last}):  # the last is trust_region/train; all are in metrics.jsonl
         for name in ("mean_kl", "max_ratio", "clip_fraction"):
             found[f"ppo/epoch_{epoch:02d}/{name}"] = float(curves[name][epoch - 1])
     return found
