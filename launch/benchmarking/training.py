@@ -67,6 +67,7 @@ class TrainingSubject:
 
     def close(self) -> None:
         """Ends the run."""
+        self._recorder.leave()
         self._open.close()
 
     def _iterate(self) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from launch.shared.commandline import say
 from launch.training.plan import Plan
 from tfpg import checkpoint, snapshot, storage
+from tfpg.beside import Beside, Work
 from tfpg.clock import Clock
 from tfpg.config import Config
 from tfpg.diagnostics import evaluation, probe, results
@@ -24,7 +25,7 @@ from tfpg.report.summaries import Summaries
 from tfpg.run_directory import RunDirectory
 from tfpg.shown import quantity
 from tfpg.training import Training
-from tfpg.types import Iteration, RunState
+from tfpg.types import Iteration, Learner, Normaliser, RunState
 
 
 def train(run: RunDirectory, config: Config, plan: Plan) -> None:
@@ -46,6 +47,8 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
             if state is not None:  # the iteration that broke off begins anew
                 recorder.keep(state)
             raise
+        finally:
+            recorder.leave()
         assert state is not None  # a run has an iteration at least
         recorder.keep(state)
         recorder.conclude(state)
@@ -82,6 +85,8 @@ class Recorder:
         self._run, self._config, self._plan = run, config, plan
         self._training, self._events, self._progress, self._heldout = training, events, progress, heldout
         self._policies = snapshot.Writer(config, training.task, training.agent.policy, training.agent.value)
+        self._filming = Beside("writes the film")
+        self._frame: Work | None = None  # being written
         self._kept = time.monotonic()
         self.seconds: dict[str, float] = {}  # spent on the last iteration here, by part: on waiting for its trust region, and on writing
 
@@ -101,17 +106,19 @@ class Recorder:
         """One iteration: the film, the policy where it was asked for, the numbers, and a checkpoint by the clock."""
         # An iteration's speed is that of the whole program, so what it cost to record the one before is a part of it.
         recording, clock = sum(seconds for part, seconds in self.seconds.items() if part != "trust_region"), Clock()
-        run, before = self._run, iteration.before
-        checkpoint.save_iterate(run.iterates, iteration.index, before.theta, before.phi, iteration.normaliser)
+        run = self._run
+        self._film(iteration.index, iteration.before, iteration.normaliser)
         clock.lap("iterates")
         if iteration.index in self._plan.snapshots:
             self._policies.save(run.policy(iteration.index), iteration)
             clock.lap("snapshot")
+        at_once = metrics.numbers_at_once(iteration, self._config)
+        clock.lap("summaries")
         _ = iteration.moved
         clock.lap("trust_region")
         looked = iteration.seconds.get("trust_region", 0.0) + clock.seconds["trust_region"]
         iteration = iteration._replace(seconds={**iteration.seconds, "trust_region": looked, "recording": recording})
-        numbers = metrics.metrics(iteration, self._config) | self._held_out(iteration)
+        numbers = metrics.metrics(iteration, self._config, at_once) | self._held_out(iteration)
         storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
         self._events.write(iteration, metrics.curves(numbers))
         self._progress.update(iteration, numbers)
@@ -137,8 +144,25 @@ class Recorder:
             return {}
         return metrics.heldout(found)
 
+    def _film(self, k: int, learner: Learner, normaliser: Normaliser) -> None:
+        """Writes a frame beside what follows, most of which is waiting for the disk, when the one before it is there."""
+        self._end_of_film()
+        self._frame = self._filming.begin(
+            checkpoint.save_iterate, self._run.iterates, k, learner.theta, learner.phi, normaliser)
+
+    def _end_of_film(self) -> None:
+        """The last frame is on the disk. Errors: what its writing raised."""
+        if self._frame is not None:
+            self._frame.result()
+            self._frame = None  # only now: an interrupted wait is waited for again
+
+    def leave(self) -> None:
+        """Waits for the frame that is being written."""
+        self._filming.leave()
+
     def keep(self, state: RunState) -> None:
-        """A checkpoint. Events first: a run continued from it writes only what follows."""
+        """A checkpoint. Film and events first: a run continued from it writes only what follows."""
+        self._end_of_film()
         self._events.flush()
         checkpoint.save(self._run.checkpoints, state, self._config)
         self._kept = time.monotonic()
@@ -146,8 +170,8 @@ class Recorder:
     def conclude(self, state: RunState) -> None:
         """The last frame of the film, final scores, the figure of the run, and the mark that it is finished."""
         run, config = self._run, self._config
-        learner = state.learner
-        checkpoint.save_iterate(run.iterates, state.iteration, learner.theta, learner.phi, state.normaliser)
+        self._film(state.iteration, state.learner, state.normaliser)
+        self._end_of_film()
         self._progress.close()
         rows = metrics.read(run.metrics)
         scores = metrics.final_scores(rows)

@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from tfpg import seeds
 from tfpg.algos import batches, distances, steps
-from tfpg.algos.beside import Beside
 from tfpg.algos.critic import shared_value_update, value_update
 from tfpg.algos.networks import networks
 from tfpg.algos.ppo import look_at_epochs
 from tfpg.algos.schedule import schedule
+from tfpg.beside import Beside
 from tfpg.clock import Clock
 from tfpg.config import Config, Ppo
 from tfpg.envs.make import Task

@@ -28,19 +28,22 @@ FINAL_ITERATIONS = 5
 _DETAILS = ("quantile", "mean_reverse_kl", "mean_ratio_distance", "stderr", "pairs", "episodes")
 
 
-def metrics(iteration: Iteration, config: Config) -> dict[str, float]:
+def metrics(iteration: Iteration, config: Config, at_once: Mapping[str, float] | None = None) -> dict[str, float]:
     """Every number of one iteration by its TensorBoard tag.
 
     What does not exist is absent: the return where no episode ended, the standard deviation of discrete actions,
-    a bound that the algorithm does not have."""
+    a bound that the algorithm does not have. Args: at_once: its `numbers_at_once`, where they are there."""
     return {
-        **_rollout(iteration),
-        **_policy(iteration),
+        **(numbers_at_once(iteration, config) if at_once is None else at_once),
         **_trust_region(iteration, config),
         **_algorithm(iteration),
-        **_value(iteration, config),
         **_time(iteration, config),
     }
+
+
+def numbers_at_once(iteration: Iteration, config: Config) -> dict[str, float]:
+    """Those that do not wait for what the update did to the policy."""
+    return {**_rollout(iteration), **_policy(iteration), **_value(iteration, config)}
 
 
 def epoch_curves(iteration: Iteration) -> dict[str, list[float]]:

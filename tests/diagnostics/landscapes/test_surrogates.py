@@ -96,8 +96,10 @@ def test_clipping_only_ever_lowers_and_does_so_pair_by_pair(env, probe_of, pool_
     # Two pairs with advantages ±1 have the mean of two terms as value; pairs of several show each term.
     probed, (pool, batch) = probe_of(env), pool_of(env)
     theta, differences = around(probed, 1, 2.0), []
-    for other in range(1, 7):
-        rows = [0, other]
+    pi, pi_old = (probed.pi(each, pool.obs[:, 0]) for each in (theta[0], probed.theta))
+    by_ratio = np.argsort(objectives.ratios(pi.log_prob(batch.actions), pi_old.log_prob(batch.actions)))
+    for other in by_ratio[:: len(by_ratio) // 5]:
+        rows = [by_ratio[-1], other]
         pairs = surrogates.Pairs(pool.obs[rows, 0], batch.actions[rows], np.array([1.0, -1.0]), np.arange(2))
         clipped, unclipped = Surrogate(probed, pairs)(theta).value[:, 0]
         differences.append(unclipped - clipped)

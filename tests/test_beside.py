@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tfpg.algos.beside import Beside
+from tfpg.beside import Beside
 
 
 def who(gate=None):

@@ -39,7 +39,7 @@ class Beside:
     def begin(self, function: Callable, *arguments: Any) -> Work:
         """Begins function(*arguments), for the helper or for who asks for the result."""
         work = Work(self._pool.submit(function, *arguments), function, arguments)
-        self._begun.append(work)
+        self._begun = [*(each for each in self._begun if not each.done()), work]  # what is done holds its arguments
         return work
 
     def leave(self) -> None:
