@@ -227,6 +227,7 @@ def test_streams_named_by_several_numbers_are_streams_by_themselves(probe_of):
     assert len(np.unique(np.concatenate([pool.actions for pool in drawn]))) == 50 * len(names)
 
 
+@pytest.mark.long
 def test_a_long_streams_memory_does_not_grow_with_its_pairs(probe_of, monkeypatch):
     monkeypatch.setattr(pools, "PART_PAIRS", 2_000)
     peaks = []

@@ -170,6 +170,7 @@ def test_gradient_and_step_are_those_of_the_same_pool(probe):
     assert not np.allclose(found.step, found.step_chance)
 
 
+@pytest.mark.long
 def test_a_references_memory_does_not_grow_with_its_pairs(ppo, monkeypatch):
     monkeypatch.setattr(pools, "PART_PAIRS", 2_000)
     monkeypatch.setattr(collecting, "environments_for", lambda pairs: 64)

@@ -171,6 +171,7 @@ def test_how_many_times_as_large_is_welchs_on_the_logarithms_of_agents_in_the_wi
     assert np.isnan(seeds.factor(ppo_m[:1], ppo, "mean_kl", pool="train", window=(2, 8)).mean)
 
 
+@pytest.mark.long
 def test_the_interval_of_how_many_times_as_large_covers():
     draw, inside, count = np.random.default_rng(0), 0, 2000
     for _ in range(count):
