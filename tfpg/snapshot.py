@@ -209,8 +209,8 @@ def _eyes(config: Config, task: Task, record: dict[str, tf.Variable]) -> tuple[C
 
 
 def _record(iteration: Iteration, config: Config, metadata: dict[str, Any]) -> dict[str, Any]:
-    before, update = iteration.before, iteration.update
-    after, step = update.learner, named(update.policy) | ({} if iteration.moved.epochs is None else named(iteration.moved.epochs))
+    before, update, epochs = iteration.before, iteration.update, iteration.moved.epochs
+    after, step = update.learner, named(update.policy) | ({} if epochs is None else named(epochs))
     return {
         "theta": before.theta, "phi": before.phi, "theta_next": after.theta, "phi_next": after.phi,
         "theta_proposed": getattr(update.policy, "proposed", after.theta),

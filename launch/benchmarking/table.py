@@ -46,7 +46,7 @@ def notes(settings: Mapping[str, Any], one: Mapping[str, float]) -> str:
         (f"PPO, TRPO: the command launch.train, {settings['epochs']} of {settings['minibatches']} minibatches, all records included; "
         "ratios to the environments with random actions."),
         ("Value and policy epochs are two programs that run beside each other in training. Statistics and TRPO's trust region fall "
-         "into the time that the longer one takes more; PPO's is looked at, all pairs and every epoch, when both are done.")]
+         "into the time that the longer one takes more; PPO's is looked at, all pairs and every epoch, beside what is done with the update.")]
     if len(one) == 3:
         lines.append(f"An iteration has its share of checkpoints (one takes {one['checkpoint']:.0f} ms, every "
                      f"{settings['checkpoint_seconds']:.0f} s) and snapshots ({settings['snapshots']} a run, the first "

@@ -91,7 +91,9 @@ class Agent:
             clock.lap("update")
             merged, accumulators = observed.result()
             clock.lap("statistics")
-            looked = self._beside_the_update.begin(self._look, learner.theta, policy.thetas, batch) if isinstance(policy, PpoUpdate) else None
+            looked = None
+            if isinstance(policy, PpoUpdate):
+                looked = self._beside_the_update.begin(self._look, learner.theta, policy.thetas, batch)
             measured = beside.begin(self._measure, learner.theta, policy.theta, batch, merged.observation, trajectory.obs)
             if valued is not None:
                 if not valued.done():
