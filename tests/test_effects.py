@@ -327,7 +327,7 @@ def test_xla_computes_the_same_update_to_rounding(algorithm):
     config = of(algorithm=algorithm, optimiser=Optimiser(), value=Value(epochs=2, minibatches=2))
     compiled = dataclasses.replace(config, runtime=Runtime(xla=True))
     (start, _, plain), (_, _, fast) = learned(config), learned(compiled)
-    for program in ("_learn_policy", "_learn_value", "_look"):
+    for program in ("_learn_policy", "_learn_value", *(["_look"] if isinstance(algorithm, Ppo) else [])):
         assert [bool(getattr(agent_of(c), program)._jit_compile) for c in (config, compiled)] == [False, True]
     for name in ("theta", "phi"):
         old, a, b = (np.asarray(getattr(learner, name)) for learner in (start, plain.learner, fast.learner))

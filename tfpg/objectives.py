@@ -6,7 +6,7 @@ all pairs. π_old is the policy that acted."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -69,33 +69,6 @@ def value_loss(values: Tensor, targets: Tensor, values_old: Tensor, clip: float 
     return tf.reduce_mean(tf.maximum(plain, tf.square(near - targets)))
 
 
-def trust_region(pi_old, pi, actions: Tensor, epsilon: float, advantages: Tensor | None = None) -> TrustRegion:
-    """How far π_θ is from π_old on all the pairs: exact KL over states, ratio over state-action pairs.
-
-    Args: pi_old, pi: batched distributions [B] with log_prob and kl_divergence. actions: [B, A] or [B]. epsilon:
-    half-width of the ratio's region. advantages: Â [B] or [B, 1], as the update takes them: their sign says on which side a ratio
-    outside the region has lost its gradient."""
-    kl = pi_old.kl_divergence(pi)
-    rho = ratios(pi.log_prob(actions), pi_old.log_prob(actions))
-    high, low = rho - 1 > epsilon, 1 - rho > epsilon
-    if advantages is not None:
-        advantages = tf.reshape(advantages, tf.shape(rho))  # [B, 1] would meet [B] as [B, B]
-    lost = tf.fill(tf.shape(rho), math.nan) if advantages is None else (high & (advantages > 0)) | (low & (advantages < 0))
-    return TrustRegion(
-        mean_kl=tf.reduce_mean(kl),
-        max_kl=tf.reduce_max(kl),
-        kl_quantiles=quantiles(kl),
-        mean_reverse_kl=mean_kl(pi, pi_old),
-        mean_ratio=tf.reduce_mean(rho),
-        max_ratio=tf.reduce_max(rho),
-        min_ratio=tf.reduce_min(rho),
-        ratio_quantiles=quantiles(rho),
-        mean_ratio_distance=tf.reduce_mean(tf.abs(rho - 1)),
-        outside_fraction=tf.reduce_mean(tf.cast(high | low, rho.dtype)),
-        without_gradient=tf.reduce_mean(tf.cast(lost, rho.dtype)),
-    )
-
-
 def quantiles(x: Tensor, levels: Sequence[float] = QUANTILES) -> tf.Tensor:
     """Quantiles of [B] numbers, linear between neighbours (NumPy's default), [len(levels)]; nan where one of them is."""
     ordered = tf.sort(x)
@@ -106,3 +79,32 @@ def quantiles(x: Tensor, levels: Sequence[float] = QUANTILES) -> tf.Tensor:
     low, high = (tf.gather(ordered, tf.cast(place, tf.int32)) for place in (below, tf.minimum(below + 1, last)))
     found = low + share * (high - low)
     return tf.where(tf.reduce_all(~tf.math.is_nan(x)), found, tf.constant(math.nan, x.dtype))
+
+
+def trust_region(
+        pi_old, pi, actions: Tensor, epsilon: float, advantages: Tensor | None = None, *,
+        condensed: Callable[[tf.Tensor], tf.Tensor] = quantiles) -> TrustRegion:
+    """How far π_θ is from π_old on all the pairs: exact KL over states, ratio over state-action pairs.
+
+    Args: pi_old, pi: batched distributions [B] with log_prob and kl_divergence. actions: [B, A] or [B]. epsilon:
+    half-width of the ratio's region. advantages: Â [B] or [B, 1], as the update takes them: their sign says on which side a ratio
+    outside the region has lost its gradient. condensed: [B] ↦ what stands in the fields of quantiles."""
+    kl = pi_old.kl_divergence(pi)
+    rho = ratios(pi.log_prob(actions), pi_old.log_prob(actions))
+    high, low = rho - 1 > epsilon, 1 - rho > epsilon
+    if advantages is not None:
+        advantages = tf.reshape(advantages, tf.shape(rho))  # [B, 1] would meet [B] as [B, B]
+    lost = tf.fill(tf.shape(rho), math.nan) if advantages is None else (high & (advantages > 0)) | (low & (advantages < 0))
+    return TrustRegion(
+        mean_kl=tf.reduce_mean(kl),
+        max_kl=tf.reduce_max(kl),
+        kl_quantiles=condensed(kl),
+        mean_reverse_kl=mean_kl(pi, pi_old),
+        mean_ratio=tf.reduce_mean(rho),
+        max_ratio=tf.reduce_max(rho),
+        min_ratio=tf.reduce_min(rho),
+        ratio_quantiles=condensed(rho),
+        mean_ratio_distance=tf.reduce_mean(tf.abs(rho - 1)),
+        outside_fraction=tf.reduce_mean(tf.cast(high | low, rho.dtype)),
+        without_gradient=tf.reduce_mean(tf.cast(lost, rho.dtype)),
+    )

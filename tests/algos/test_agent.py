@@ -9,6 +9,7 @@ import pytest
 
 from tests.test_training import same, small
 from tfpg.algos.agent import Agent
+from tfpg.algos.distances import moved
 from tfpg.clock import Clock
 from tfpg.config import Ppo, Trpo
 from tfpg.envs.make import describe
@@ -33,10 +34,10 @@ def test_the_update_is_that_of_its_halves_one_after_the_other(trained):
           last.update.values_after))
 
 
-@pytest.mark.parametrize("broken", ["learn_value", "learn_policy", "observe", "_measure"])
+@pytest.mark.parametrize("broken", ["learn_value", "learn_policy", "observe", "_look"])
 def test_an_error_of_any_part_ends_the_update_with_nothing_left_under_way(trained, broken, monkeypatch):
     agent, last = trained
-    under_way, real = set(), {name: getattr(agent, name) for name in ("learn_value", "learn_policy", "observe", "_measure", "_look")}
+    under_way, real = set(), {name: getattr(agent, name) for name in ("learn_value", "learn_policy", "observe", "_look")}
 
     def entered(name, *given):
         under_way.add(name)
@@ -66,6 +67,13 @@ def test_the_last_of_ppos_epochs_is_the_update_and_trpo_has_none(trained):
     assert last.moved.epochs.mean_kl.shape == (3,)
     for name in ("mean_kl", "max_kl", "max_ratio", "min_ratio", "mean_ratio_distance"):
         np.testing.assert_allclose(getattr(last.moved.epochs, name)[-1], getattr(last.moved.after, name), rtol=1e-4)
+
+
+def test_what_is_looked_at_beside_is_the_updates_trust_region(trained):
+    agent, last = trained
+    expected = moved(agent.policy, last.before.theta, last.update.learner.theta, last.batch, agent.config.algorithm)
+    for name, found, wanted in zip(expected._fields, last.moved.after, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_an_error_while_epochs_are_looked_at_comes_out_of_the_iteration(monkeypatch):

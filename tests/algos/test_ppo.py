@@ -35,7 +35,8 @@ def update(pi, theta, batch, *, seed=0, compiled=True, **settings):
 
 def curves(pi, theta, batch, **settings):
     """What the epochs of an update looked like."""
-    return look_at_epochs(pi, theta, update(pi, theta, batch, **settings).thetas, batch, settings["ppo"])
+    thetas = update(pi, theta, batch, **settings).thetas
+    return look_at_epochs(pi, pi(theta, batch.obs), thetas, pi(thetas[-1], batch.obs), batch, settings["ppo"])
 
 
 def bandit(size=64, std=(1.0, 1.0)):

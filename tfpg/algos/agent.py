@@ -15,7 +15,6 @@ from tfpg import seeds
 from tfpg.algos import batches, distances, steps
 from tfpg.algos.critic import shared_value_update, value_update
 from tfpg.algos.networks import networks
-from tfpg.algos.ppo import look_at_epochs
 from tfpg.algos.schedule import schedule
 from tfpg.beside import Beside
 from tfpg.clock import Clock
@@ -24,7 +23,20 @@ from tfpg.envs.make import Task
 from tfpg.envs.transforms import normalise_observation, reward_statistic
 from tfpg.numerics import moments, optimisers, returns
 from tfpg.objectives import entropy
-from tfpg.types import Batch, Learner, Moved, Normaliser, PpoUpdate, RunState, Tensor, Trajectory, Update, ValueUpdate
+from tfpg.types import (
+    Batch,
+    Learner,
+    Moments,
+    Moved,
+    Normaliser,
+    PpoUpdate,
+    RunState,
+    Tensor,
+    Trajectory,
+    TrpoUpdate,
+    Update,
+    ValueUpdate,
+)
 
 
 class Learnt(NamedTuple):
@@ -49,8 +61,9 @@ class Agent:
         # Only here is there enough to do for XLA: it takes seconds to compile and makes the epochs three times faster.
         learning = functools.partial(compiled, jit_compile=config.runtime.xla)
         self._learn_policy, self._learn_value = learning(self._learned_policy), learning(self._learned_value)
-        self._beside, self._beside_the_update = Beside("beside the policy"), Beside("beside the update")
-        self._measure, self._look = compiled(self._measured), learning(self._looked)
+        self._recall = compiled(self._recalled)
+        self._look = (learning if isinstance(config.algorithm, Ppo) else compiled)(self._looked)  # for one policy XLA has too little to do
+        self._beside = Beside("beside the policy")
 
     def initial(self) -> Learner:
         """θ_0, φ_0 and optimisers that have not moved."""
@@ -81,23 +94,26 @@ class Agent:
 
         Neither π nor V sees the other move, so each is a program of its own, and V's runs beside π's and what follows it; with
         shared weights V moves with π instead. What is looked at is of programs of its own too, so it cannot change a bit of
-        what is learnt: it falls into the time that V takes longer than π, or else runs beside what is done with the update.
+        what is learnt: it falls into the time that one of V and π takes longer than the other, or else runs beside what is
+        done with the update.
         Args: state: of iteration k. clock: gets laps."""
         k, learner, normaliser, beside = state.iteration, state.learner, state.normaliser, self._beside
+
+        def observe():
+            observed = self.observe(normaliser, state.accumulators, trajectory)
+            return *observed, *self.recall(learner.theta, batch.obs, observed[0].observation, trajectory.obs)
+
         try:
             valued = None if self.shared else beside.begin(self.learn_value, learner, batch, k)
-            observed = beside.begin(self.observe, normaliser, state.accumulators, trajectory)
+            observed = beside.begin(observe)
             policy, entropies, std, value, values = self.learn_policy(learner, batch, k)
             clock.lap("update")
-            merged, accumulators = observed.result()
+            merged, accumulators, old, later_obs = observed.result()
             clock.lap("statistics")
-            looked = None
-            if isinstance(policy, PpoUpdate):
-                looked = self._beside_the_update.begin(self._look, learner.theta, policy.thetas, batch)
-            measured = beside.begin(self._measure, learner.theta, policy.theta, batch, merged.observation, trajectory.obs)
+            looked = beside.begin(self.look, old, policy, batch, later_obs)
             if valued is not None:
                 if not valued.done():
-                    measured.result()
+                    looked.result()
                     clock.lap("trust_region")
                 value, values = valued.result()
             clock.lap("update")
@@ -108,17 +124,11 @@ class Agent:
         update = Update(
             learner=Learner(policy.theta, value.phi, slots, value.slots), policy=policy, value=value,
             entropy=entropies, std=std, values_after=values, schedule=schedule(self.config, k))
-
-        def moved():
-            after, drift = measured.result()
-            return Moved(after, None if looked is None else looked.result(), drift)
-
-        return Learnt(update, moved, merged, accumulators)
+        return Learnt(update, looked.result, merged, accumulators)
 
     def leave(self) -> None:
         """Waits for what is under way beside, and takes back what is not."""
         self._beside.leave()
-        self._beside_the_update.leave()
 
     def learn_policy(self, learner: Learner, batch: Batch, k: int) -> tuple:
         """Iteration k's half of the update that moves π: its record, H and mean std of π_θk, and with shared weights the value
@@ -134,10 +144,20 @@ class Agent:
         """The statistics with a batch merged in, and the discounted accumulators [N] at its end."""
         return self._observe(normaliser, accumulators, trajectory)
 
+    def recall(self, theta: Tensor, obs: Tensor, merged: Moments, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """What a look at an update needs that does not wait for it: the parameters of π_old [B], and the batch's states as the
+        next iteration normalises them [B, S]. Args: theta: that acted. obs: [B, S] as it saw them. raw: [T, N, S]."""
+        return self._recall(theta, obs, merged, raw)
+
+    def look(self, old: NamedTuple, update: TrpoUpdate | PpoUpdate, batch: Batch, later_obs: Tensor) -> Moved:
+        """What an update did to π on its batch. Args: old, later_obs: of `recall`."""
+        moved = self._look(old, update.theta, getattr(update, "thetas", None), batch, later_obs)
+        return moved._replace(after=distances.with_quantiles(moved.after))
+
     @property
     def traces(self) -> int:
         """How many times anything was traced: constant after the first iteration."""
-        functions = self._prepare, self._observe, self._learn_policy, self._learn_value, self._measure, self._look
+        functions = self._prepare, self._observe, self._learn_policy, self._learn_value, self._recall, self._look
         return sum(function.experimental_get_tracing_count() for function in functions)
 
     def _prepared(self, phi, normaliser, trajectory):
@@ -162,14 +182,12 @@ class Agent:
             value=config.value, optimiser=config.optimiser, code_level=config.code_level)
         return value, v(value.phi, batch.critic_obs)
 
-    def _measured(self, theta_old, theta, batch, merged, obs):
-        later_obs = normalise_observation(tf.reshape(obs, batch.obs.shape), merged, self.config.code_level)
-        return distances.moved_and_drifted(self.policy, theta_old, theta, batch, later_obs, self.config.algorithm)
+    def _recalled(self, theta_old, obs, merged, raw):
+        later_obs = normalise_observation(tf.reshape(raw, obs.shape), merged, self.config.code_level)
+        return self.policy.parameters(theta_old, obs), later_obs
 
-    def _looked(self, theta_old, thetas, batch):
-        algorithm = self.config.algorithm
-        assert isinstance(algorithm, Ppo)  # only its updates have epochs
-        return look_at_epochs(self.policy, theta_old, thetas, batch, algorithm)
+    def _looked(self, old, theta, thetas, batch, later_obs):
+        return distances.looked_at(self.policy, self.policy.distribution(old), theta, thetas, batch, later_obs, self.config.algorithm)
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config

@@ -48,22 +48,23 @@ def ppo_update(
     return PpoUpdate(theta=descent.parameters, slots=descent.slots, thetas=descent.after_epochs, finite=finite)
 
 
-def look_at_epochs(pi: Callable, theta_old: Tensor, thetas: Tensor, batch: Batch, ppo: Ppo) -> Epochs:
+def look_at_epochs(pi: Callable, pi_old, thetas: Tensor, pi_new, batch: Batch, ppo: Ppo) -> Epochs:
     """π after each epoch against π_old on the whole batch.
 
     The quantiles of a TrustRegion are left out: to sort ten times an update costs more than all the rest.
-    Args: pi: as of `ppo_update`. thetas: [E, P]."""
-    pi_old = pi(theta_old, batch.obs)
+    Args: pi: as of `ppo_update`. pi_old, pi_new: its distributions on the batch before the update and after it, [B].
+    thetas: [E, P] after each epoch."""
     log_prob_old = pi_old.log_prob(batch.actions)
     whole_batch = normalised(batch.advantages, "batch")
     taken = batch.advantages if ppo.advantage_norm == "none" else whole_batch
 
-    def look(theta):
-        pi_theta = pi(theta, batch.obs)
+    def look(pi_theta):
         rho = ratios(pi_theta.log_prob(batch.actions), log_prob_old)
         region = trust_region(pi_old, pi_theta, batch.actions, ppo.clip_epsilon or REPORTED_EPSILON, taken)
         return Epochs(clipped_surrogate(rho, whole_batch, ppo.clip_epsilon), region.mean_kl, region.max_kl, region.max_ratio,
                       region.min_ratio, region.mean_ratio_distance, region.outside_fraction, region.without_gradient,
                       entropy(pi_theta))
 
-    return tf.map_fn(look, thetas, parallel_iterations=1, fn_output_signature=Epochs(*[thetas.dtype] * len(Epochs._fields)))
+    before_the_last = tf.map_fn(lambda theta: look(pi(theta, batch.obs)), thetas[:-1], parallel_iterations=1,
+                                fn_output_signature=Epochs(*[thetas.dtype] * len(Epochs._fields)))
+    return Epochs(*(tf.concat([some, last[tf.newaxis]], 0) for some, last in zip(before_the_last, look(pi_new), strict=True)))
