@@ -22,7 +22,7 @@ from tfpg import storage
 from tfpg.errors import UserError
 from tfpg.lock import Lock
 from tfpg.studies import cluster, local, plan
-from tfpg.studies.jobs import Job, Ledger, Progress
+from tfpg.studies.jobs import Job, Ledger, Progress, put_first
 
 ABOUT = ("Runs a study: every agent's training, then every look at them, as many at once as there are processors. STUDY is the name of "
          "one of ours ({known}) or the path of a Python file, which is run. The same command goes on with what is left; agents added "
@@ -35,6 +35,8 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("output", None, "directory of the study; default studies/<its name>", flag_values=values)
     flags.DEFINE_string("published", None, "directory that launch.publish wrote; agents of which everything is done there count as done; "
                         "default none", flag_values=values)
+    flags.DEFINE_list("first", [], "names of jobs that come before all others, in this order, with what they need: "
+                      "--first='train.*,gradients.*-0.*'; default the study's own order", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "only lists the jobs, with their pairs, hours and disk, about", flag_values=values)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "local: processes on this machine; ray: the machines of a Ray cluster that "
                       "share the study's directory", flag_values=values)
@@ -60,12 +62,13 @@ def body(values: flags.FlagValues) -> int:
     named = studyjobs.load(values.study)
     agents = studyjobs.agents(named.groups)
     jobs = studyjobs.jobs(agents)
+    ordered = put_first(jobs, values.first)
     directory = Path(os.path.abspath(Path(values.output or Path("studies") / named.name).expanduser()))
     ledger = Ledger(directory)
     slots = values.slots or len(os.sched_getaffinity(0))
     where = "ray" if values.executor == "ray" else slots
     if values.dry_run:
-        progress = _progress(jobs, ledger, directory)
+        progress = _progress(ordered, ledger, directory)
         say(studyview.opening(named, agents, progress, directory, where))
         say(studyview.plan(progress, where))
         return 0
@@ -74,7 +77,7 @@ def body(values: flags.FlagValues) -> int:
         if values.published is not None:
             _take(Path(values.published).expanduser(), agents, directory)
         plan.write(directory, named.name, named.about, jobs)
-        progress = _progress(jobs, ledger, directory)  # now nobody else adds to it
+        progress = _progress(ordered, ledger, directory)  # now nobody else adds to it
         say(studyview.opening(named, agents, progress, directory, where))
         with studyview.View(progress, sys.stdout) as view:
             common: dict[str, Any] = {"attempts": values.attempts, "tell": view.tell, "tick": view.tick}

@@ -61,6 +61,16 @@ def test_a_dry_run_says_what_is_left_and_begins_nothing(done):
     assert not (directory / "study/runs/trpo-CartPole-v1-1").exists()
 
 
+def test_what_comes_first_changes_nothing_that_is_done_and_must_be_there(done):
+    directory, _ = done
+    code, out, _ = run(directory, more=["--first=evaluate.*"])
+    assert code == 0
+    assert "2 jobs, 2 of them done before" in out
+    code, _, err = run(directory, more=["--first=evaluates.*"])
+    assert code == 2
+    assert "no job of the study is called evaluates.*" in err
+
+
 def test_what_fails_is_named_with_its_reason_and_the_exit_code_says_so(tmp_path):
     occupied = tmp_path / "study/runs/trpo-CartPole-v1-0"
     occupied.mkdir(parents=True)

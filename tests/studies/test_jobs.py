@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from tfpg.errors import UserError
 from tfpg.studies import plan
-from tfpg.studies.jobs import DONE, FAILED, Ending, Job, Ledger, Progress, final, summed
+from tfpg.studies.jobs import DONE, FAILED, Ending, Job, Ledger, Progress, final, put_first, summed
 
 
 def job(name, *needs, product="product", arguments=("make", "product")):
@@ -179,3 +180,15 @@ def test_costs_add_up():
     (dataclasses.replace(BAD, attempts=1, code=2), False)])
 def test_an_attempt_is_the_last_when_it_worked_or_the_number_is_reached(ending, last):
     assert final(ending, 3) == last
+
+
+def test_jobs_that_are_asked_for_come_first_each_behind_what_it_needs():
+    jobs = [job("train.a"), job("look.a", "train.a"), job("train.b"), job("look.b", "train.b"), job("again.b", "look.b")]
+    assert [each.name for each in put_first(jobs, ["again.*", "train.*"])] == ["train.b", "look.b", "again.b", "train.a", "look.a"]
+    assert put_first(jobs, []) == jobs
+    assert Progress(put_first(jobs, ["look.b"]), {}).next().name == "train.b"
+
+
+def test_a_pattern_that_no_job_matches_is_refused_with_the_nearest_kind():
+    with pytest.raises(UserError, match=r"no job of the study is called trian\.a: did you mean train\.\*\?"):
+        put_first([job("train.a"), job("look.a", "train.a")], ["trian.a"])

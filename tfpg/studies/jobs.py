@@ -8,13 +8,14 @@ A job is the same wherever it runs: its command names everything relative to the
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfpg import storage
-from tfpg.errors import UserError
+from tfpg.errors import UserError, nearest
 
 DONE, FAILED = "done", "failed"
 
@@ -202,6 +203,28 @@ def _refuse_knots(jobs: Mapping[str, Job]) -> None:
         if missing := [need for need in job.needs if need not in seen]:
             raise ValueError(f"{job.name} needs {', '.join(missing)}, which must stand before it")
         seen.add(job.name)
+
+
+def put_first(jobs: Sequence[Job], patterns: Sequence[str]) -> list[Job]:
+    """The same jobs: those whose names match a pattern (*, ?, […]) come first, pattern after pattern, each behind all that it needs.
+
+    Errors: UserError for a pattern that no name matches."""
+    named = {job.name: job for job in jobs}
+    found: dict[str, Job] = {}
+
+    def put(job):
+        for need in job.needs:
+            put(named[need])
+        found.setdefault(job.name, job)
+
+    for pattern in patterns:
+        matching = [job for job in jobs if fnmatch.fnmatchcase(job.name, pattern)]
+        if not matching:
+            kinds = dict.fromkeys(f"{name.partition('.')[0]}.*" for name in named)
+            raise UserError(f"no job of the study is called {pattern}: {nearest(pattern, kinds)}")
+        for job in matching:
+            put(job)
+    return [*found.values(), *(job for job in jobs if job.name not in found)]
 
 
 def final(ending: Ending, attempts: int) -> bool:
