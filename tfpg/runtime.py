@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import warnings
@@ -45,6 +46,14 @@ def start(runtime: Runtime) -> None:
     except RuntimeError:
         raise UserError("TensorFlow has started with other thread counts in this process than runtime.intra_op_threads="
                         f"{wanted[0]}, runtime.inter_op_threads={wanted[1]}: call tfpg.runtime.start first.") from None
+
+
+def give_back() -> None:
+    """Returns memory that is free to the system. XLA's compiler leaves some 150 MB, which glibc would keep; other C libraries have no
+    such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 @contextlib.contextmanager

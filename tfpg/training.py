@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
-from tfpg import seeds
+from tfpg import runtime, seeds
 from tfpg.algos.agent import Agent
 from tfpg.clock import Clock
 from tfpg.config import Config
@@ -56,11 +56,14 @@ class Training:
             state = _warm_up(config, self.agent, self.sampler, length)
         else:
             self.sampler.restore(state.engine)
-        for k in range(state.iteration, config.num_iterations):
+        first = state.iteration
+        for k in range(first, config.num_iterations):
             iteration = _iterate(config, self.agent, self.sampler, length, k, state)
             state = iteration.state
             yield iteration
             _ = iteration.moved  # nothing runs beside the next rollout
+            if k == first:
+                runtime.give_back()  # now everything is compiled
 
     def __enter__(self) -> Self:
         return self
