@@ -62,14 +62,15 @@ class FakeWorker:
     """Answers at once; that of TRPO's training dies in the second round."""
 
     def __init__(self, name, command, task):
-        self.name, self.task, self.alive, self._asked = name, task, True, 0
+        self.name, self.task, self.alive, self._asked, self.requests = name, task, True, 0, []
 
     def wait(self):
         return {"ready": True}
 
     def ask(self, request):
         self._asked += 1
-        if self.name.startswith("training of trpo") and self._asked > 2:
+        self.requests.append((request["what"], request["seconds"]))
+        if self.name.startswith("training of trpo") and self._asked > 3:
             self.alive = False
             raise WorkerFailed(f"{self.name} ended (exit code 1).")
         if request["what"] == "names":
@@ -103,6 +104,13 @@ def test_a_dead_child_costs_its_own_rows_alone(stage):
     assert {"environments/2", "rollouts : rollouts/bare", "training/ppo", "training/ppo : environments/2"} <= names
     assert not any("trpo" in name for name in names)
     assert all(len(row.values) == 3 for row in found.rows)
+
+
+def test_the_first_unit_after_a_wait_is_not_timed(stage):
+    stage._plan = stage._plan._replace(seconds=0.5)
+    stage.round(0)
+    assert stage._workers["training/ppo"].requests == [("iterations", 0), ("iterations", 0.5), ("apart", 0.5)]
+    assert stage._workers["laboratory"].requests[1:] == [("environments/2", 0), ("environments/2", 0.5), ("rollouts", 0), ("rollouts", 0.5)]
 
 
 def test_every_child_is_told_the_presets_work(stage):
