@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from launch.shared.commandline import say
 from launch.training.plan import Plan
@@ -16,8 +16,7 @@ from tfpg import checkpoint, snapshot, storage
 from tfpg.beside import Beside, Work
 from tfpg.clock import Clock
 from tfpg.config import Config
-from tfpg.diagnostics import evaluation, probe, results
-from tfpg.diagnostics.trust_regions.heldout import Heldout, step_of
+from tfpg.diagnostics import probe
 from tfpg.errors import RunError
 from tfpg.report import figures, metrics, summaries
 from tfpg.report.progress import Progress
@@ -27,6 +26,9 @@ from tfpg.shown import quantity
 from tfpg.training import Training
 from tfpg.types import Iteration, Learner, Normaliser, RunState
 
+if TYPE_CHECKING:
+    from tfpg.diagnostics.trust_regions.heldout import Heldout
+
 
 def train(run: RunDirectory, config: Config, plan: Plan) -> None:
     """Trains to the end, from the run's last checkpoint where it has one; writes as it goes.
@@ -35,7 +37,7 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
     resumed = resume(run)
     state = resumed.state
     with (Training(config, state) as training, Summaries(run.train, histograms=plan.histograms) as events,
-          Heldout(config, training.task) if plan.heldout_every else contextlib.nullcontext() as heldout,
+          _heldout(config, training) if plan.heldout_every else contextlib.nullcontext() as heldout,
           Progress(config.num_iterations, 0 if state is None else state.iteration) as progress):
         recorder = Recorder(run, config, plan, training, events, progress, heldout)
         recorder.open(resumed)
@@ -52,6 +54,13 @@ def train(run: RunDirectory, config: Config, plan: Plan) -> None:
         assert state is not None  # a run has an iteration at least
         recorder.keep(state)
         recorder.conclude(state)
+
+
+def _heldout(config: Config, training: Training) -> Heldout:
+    """Held-out pools, with the statistics that only they need."""
+    from tfpg.diagnostics.trust_regions.heldout import Heldout
+
+    return Heldout(config, training.task)
 
 
 class Resumed(NamedTuple):
@@ -133,6 +142,8 @@ class Recorder:
         has what they are made from."""
         if self._heldout is None or iteration.index % self._plan.heldout_every:
             return {}
+        from tfpg.diagnostics.trust_regions.heldout import step_of
+
         try:
             found, = self._heldout.measure([step_of(iteration)])
         except RunError as error:
@@ -197,6 +208,9 @@ class Recorder:
 
     def _evaluated(self, episodes: int) -> dict[str, float]:
         """Scores of the final policy π_θK in episodes of their own, under the normaliser of the last iteration."""
+        # SciPy and xarray are half a second and 50 MB that training does not need; the most is needed while it compiles.
+        from tfpg.diagnostics import evaluation, results
+
         run, config = self._run, self._config
         last = probe.load(run.policy(config.num_iterations - 1))
         found = evaluation.evaluate(last, episodes=episodes, seed=config.seed, threads=config.runtime.env_threads,
