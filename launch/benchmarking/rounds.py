@@ -1,7 +1,7 @@
 """How do all measurements of a task take turns, and when is it enough? Round after round, every one once, within a budget.
 
-The processes of a task are all alive while it is measured, and one works at a time. What it does first after its wait is not
-counted. Every second round goes the other way round, so what drifts does not favour the first. A process that fails costs its own rows alone."""
+The processes of a task are all alive while it is measured, and one works at a time. The first unit of a measurement, after its
+wait, is not counted. Every second round goes the other way round, so what drifts does not favour the first. A process that fails costs its own rows alone."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ GROUPS = ("physics", "environments", "rollouts", "landscapes", "training", "peer
 LEAST = 2  # rounds, for a spread to exist
 STARTS = 2  # rounds in which a training is started from nothing: it takes 20 s each
 _LANDSCAPE = 4.0  # times the seconds of another subject: 512 environments play whole episodes
-# One unit of every other subject comes before it is timed: who has waited 40 s for its turn takes .2 longer over the first.
-_WARM_ALREADY = ("landscapes", "apart")
+# One unit of every other subject comes before it is timed: who has waited 40 s for its turn takes a fifth longer over the first.
+_LONG = ("landscapes",)  # a unit takes so long that this does not matter
 _RESERVED = 4  # rounds of every later task that time is kept for
 Say = Callable[[str], None]
 
@@ -115,7 +115,7 @@ class Stage:
             if name in self._workers:
                 seconds = self._plan.seconds * (_LANDSCAPE if what == "landscapes" else 1)
                 with self._kept(name):
-                    if what not in _WARM_ALREADY:
+                    if what not in _LONG:
                         self._workers[name].ask({"what": what, "seconds": 0})
                     self._found.setdefault(subject, {})[number] = self._workers[name].ask({"what": what, "seconds": seconds})
         return starting

@@ -11,7 +11,7 @@ from tests.test_training import same, small
 from tfpg.algos.agent import Agent
 from tfpg.algos.distances import moved
 from tfpg.clock import Clock
-from tfpg.config import Ppo, Trpo
+from tfpg.config import Ppo, Runtime, Trpo
 from tfpg.envs.make import describe
 from tfpg.training import Training
 
@@ -74,6 +74,18 @@ def test_what_is_looked_at_beside_is_the_updates_trust_region(trained):
     expected = moved(agent.policy, last.before.theta, last.update.learner.theta, last.batch, agent.config.algorithm)
     for name, found, wanted in zip(expected._fields, last.moved.after, expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_xla_looks_at_one_epoch_and_at_several(epochs):
+    config = dataclasses.replace(small(), algorithm=Ppo(epochs=epochs, minibatches=4), runtime=Runtime(xla=True), total_steps=512)
+    with Training(config) as training:
+        last = list(training)[-1]
+    expected = moved(training.agent.policy, last.before.theta, last.update.learner.theta, last.batch, config.algorithm)
+    assert last.moved.epochs.mean_kl.shape == (epochs,)
+    np.testing.assert_allclose(last.moved.epochs.mean_kl[-1], expected.mean_kl, rtol=1e-3)
+    for name, found, wanted in zip(expected._fields, last.moved.after, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_an_error_while_epochs_are_looked_at_comes_out_of_the_iteration(monkeypatch):

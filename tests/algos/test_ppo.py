@@ -36,7 +36,7 @@ def update(pi, theta, batch, *, seed=0, compiled=True, **settings):
 def curves(pi, theta, batch, **settings):
     """What the epochs of an update looked like."""
     thetas = update(pi, theta, batch, **settings).thetas
-    return look_at_epochs(pi, pi(theta, batch.obs), thetas, pi(thetas[-1], batch.obs), batch, settings["ppo"])
+    return look_at_epochs(pi, pi(theta, batch.obs), thetas, batch, settings["ppo"], pi_new=pi(thetas[-1], batch.obs))
 
 
 def bandit(size=64, std=(1.0, 1.0)):

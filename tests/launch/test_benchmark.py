@@ -70,7 +70,7 @@ class FakeWorker:
     def ask(self, request):
         self._asked += 1
         self.requests.append((request["what"], request["seconds"]))
-        if self.name.startswith("training of trpo") and self._asked > 3:
+        if self.name.startswith("training of trpo") and self._asked > 4:
             self.alive = False
             raise WorkerFailed(f"{self.name} ended (exit code 1).")
         if request["what"] == "names":
@@ -109,7 +109,7 @@ def test_a_dead_child_costs_its_own_rows_alone(stage):
 def test_the_first_unit_after_a_wait_is_not_timed(stage):
     stage._plan = stage._plan._replace(seconds=0.5)
     stage.round(0)
-    assert stage._workers["training/ppo"].requests == [("iterations", 0), ("iterations", 0.5), ("apart", 0.5)]
+    assert stage._workers["training/ppo"].requests == [("iterations", 0), ("iterations", 0.5), ("apart", 0), ("apart", 0.5)]
     assert stage._workers["laboratory"].requests[1:] == [("environments/2", 0), ("environments/2", 0.5), ("rollouts", 0), ("rollouts", 0.5)]
 
 

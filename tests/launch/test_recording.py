@@ -1,6 +1,8 @@
 """Does what is written beside the training stand before what relies on it, and is no error of its writing lost?"""
 
 import dataclasses
+import subprocess
+import sys
 import time
 
 import pytest
@@ -56,3 +58,9 @@ def test_a_frame_that_cannot_be_written_ends_the_training(run, monkeypatch, lost
         recording.train(directory, config, AT_EVERY_ITERATION)
     assert not directory.finished
     assert checkpoint.load(directory.checkpoints).state.iteration == lost
+
+
+def test_what_only_the_final_evaluation_needs_is_not_imported_before_it():
+    code = "import sys, launch.training.recording; print({'scipy.stats', 'xarray'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout == "set()\n"

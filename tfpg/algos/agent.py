@@ -62,7 +62,7 @@ class Agent:
         learning = functools.partial(compiled, jit_compile=config.runtime.xla)
         self._learn_policy, self._learn_value = learning(self._learned_policy), learning(self._learned_value)
         self._recall = compiled(self._recalled)
-        self._look = (learning if isinstance(config.algorithm, Ppo) else compiled)(self._looked)  # for one policy XLA has too little to do
+        self._look = (learning if isinstance(config.algorithm, Ppo) else compiled)(self._looked)  # TRPO's one policy is not worth XLA's second
         self._beside = Beside("beside the policy")
 
     def initial(self) -> Learner:
@@ -144,9 +144,12 @@ class Agent:
         """The statistics with a batch merged in, and the discounted accumulators [N] at its end."""
         return self._observe(normaliser, accumulators, trajectory)
 
-    def recall(self, theta: Tensor, obs: Tensor, merged: Moments, raw: Tensor) -> tuple[Tensor, Tensor]:
+    def recall(self, theta: Tensor, obs: Tensor, merged: Moments, raw: Tensor) -> tuple[NamedTuple, Tensor]:
         """What a look at an update needs that does not wait for it: the parameters of π_old [B], and the batch's states as the
-        next iteration normalises them [B, S]. Args: theta: that acted. obs: [B, S] as it saw them. raw: [T, N, S]."""
+        next iteration normalises them [B, S].
+
+        A plain graph computes it, XLA the look at PPO's: a policy that has not moved has KL and ratio 0 and 1 to rounding.
+        Args: theta: that acted. obs: [B, S] as it saw them. raw: [T, N, S]."""
         return self._recall(theta, obs, merged, raw)
 
     def look(self, old: NamedTuple, update: TrpoUpdate | PpoUpdate, batch: Batch, later_obs: Tensor) -> Moved:
@@ -187,7 +190,8 @@ class Agent:
         return self.policy.parameters(theta_old, obs), later_obs
 
     def _looked(self, old, theta, thetas, batch, later_obs):
-        return distances.looked_at(self.policy, self.policy.distribution(old), theta, thetas, batch, later_obs, self.config.algorithm)
+        return distances.looked_at(
+            self.policy, self.policy.distribution(old), theta, batch, self.config.algorithm, thetas=thetas, later_obs=later_obs)
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config

@@ -29,17 +29,17 @@ def moved(pi: Callable, theta_old: Tensor, theta: Tensor, batch: Batch, algorith
 
 
 def looked_at(
-        pi: Callable, pi_old, theta: Tensor, thetas: Tensor | None, batch: Batch, later_obs: Tensor, algorithm: Trpo | Ppo) -> Moved:
+        pi: Callable, pi_old, theta: Tensor, batch: Batch, algorithm: Trpo | Ppo, *, thetas: Tensor | None, later_obs: Tensor) -> Moved:
     """`moved`, the same after each of PPO's epochs, and what it does to π_θ to see the batch's states as `later_obs` [B, S].
 
-    Args: pi_old: the distribution on the batch, [B]. thetas: [E, P] after each epoch.
+    Args: pi_old: the distribution on the batch, [B]. thetas: [E, P] after each epoch; None for TRPO.
     Returns: in the fields of quantiles the numbers themselves, [B]: `with_quantiles` sorts them in a fraction of the time."""
     pi_new = pi(theta, batch.obs)
     after = _moved(pi_old, pi_new, batch, algorithm, condensed=tf.identity)
     drift = trust_region(pi_new, pi(theta, later_obs), batch.actions, epsilon_of(algorithm), condensed=tf.identity)
     epochs = None
     if thetas is not None and isinstance(algorithm, Ppo):
-        epochs = look_at_epochs(pi, pi_old, thetas, pi_new, batch, algorithm)
+        epochs = look_at_epochs(pi, pi_old, thetas, batch, algorithm, pi_new=pi_new)
     return Moved(after, epochs, Drift(*(getattr(drift, name) for name in Drift._fields)))
 
 
@@ -49,7 +49,7 @@ def with_quantiles(region: TrustRegion) -> TrustRegion:
 
 
 def _quantiles(x: Tensor) -> np.ndarray:
-    """As `objectives.quantiles`; np.quantile takes five times as long for 2,048 numbers."""
+    """As `objectives.quantiles`, in float64; np.quantile takes five times as long for 2,048 numbers."""
     ordered = np.sort(np.asarray(x))  # NaN comes last
     found = np.interp(np.multiply(QUANTILES, ordered.size - 1), np.arange(ordered.size), ordered)
     return np.where(np.isnan(ordered[-1]), np.nan, found)

@@ -48,12 +48,12 @@ def ppo_update(
     return PpoUpdate(theta=descent.parameters, slots=descent.slots, thetas=descent.after_epochs, finite=finite)
 
 
-def look_at_epochs(pi: Callable, pi_old, thetas: Tensor, pi_new, batch: Batch, ppo: Ppo) -> Epochs:
+def look_at_epochs(pi: Callable, pi_old, thetas: Tensor, batch: Batch, ppo: Ppo, *, pi_new) -> Epochs:
     """π after each epoch against π_old on the whole batch.
 
     The quantiles of a TrustRegion are left out: to sort ten times an update costs more than all the rest.
-    Args: pi: as of `ppo_update`. pi_old, pi_new: its distributions on the batch before the update and after it, [B].
-    thetas: [E, P] after each epoch."""
+    Args: pi: as of `ppo_update`. pi_old: the distribution on the batch before the update, [B]. thetas: [E, P] after each epoch.
+    pi_new: the distribution after the update, that of thetas[−1]."""
     log_prob_old = pi_old.log_prob(batch.actions)
     whole_batch = normalised(batch.advantages, "batch")
     taken = batch.advantages if ppo.advantage_norm == "none" else whole_batch
@@ -65,6 +65,9 @@ def look_at_epochs(pi: Callable, pi_old, thetas: Tensor, pi_new, batch: Batch, p
                       region.min_ratio, region.mean_ratio_distance, region.outside_fraction, region.without_gradient,
                       entropy(pi_theta))
 
+    last = look(pi_new)
+    if thetas.shape[0] == 1:
+        return Epochs(*(number[tf.newaxis] for number in last))  # XLA compiles no loop over nothing
     before_the_last = tf.map_fn(lambda theta: look(pi(theta, batch.obs)), thetas[:-1], parallel_iterations=1,
                                 fn_output_signature=Epochs(*[thetas.dtype] * len(Epochs._fields)))
-    return Epochs(*(tf.concat([some, last[tf.newaxis]], 0) for some, last in zip(before_the_last, look(pi_new), strict=True)))
+    return Epochs(*(tf.concat([some, number[tf.newaxis]], 0) for some, number in zip(before_the_last, last, strict=True)))
