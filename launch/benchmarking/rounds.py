@@ -1,7 +1,8 @@
 """How do all measurements of a task take turns, and when is it enough? Round after round, every one once, within a budget.
 
 The processes of a task are all alive while it is measured, and one works at a time. The first unit of a measurement, after its
-wait, is not counted. Every second round goes the other way round, so what drifts does not favour the first. A process that fails costs its own rows alone."""
+wait, is not counted. Every second round goes the other way round, so what drifts does not favour the first. A process that
+fails costs its own rows alone."""
 
 from __future__ import annotations
 
