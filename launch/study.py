@@ -36,7 +36,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("published", None, "directory that launch.publish wrote; agents of which everything is done there count as done; "
                         "default none", flag_values=values)
     flags.DEFINE_list("first", [], "names of jobs (* stands for anything) that come before all others, in this order, with what they "
-                      "need: --first='train.*,gradients.*-0.*'; default the study's own order", flag_values=values)
+                      "need: --first='train.*,gradients.*-0.*'", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "only lists the jobs, with their pairs, hours and disk, about", flag_values=values)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "local: processes on this machine; ray: the machines of a Ray cluster that "
                       "share the study's directory", flag_values=values)
