@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from launch.shared.commandline import say
@@ -94,10 +95,10 @@ class Recorder:
         self._run, self._config, self._plan = run, config, plan
         self._training, self._events, self._progress, self._heldout = training, events, progress, heldout
         self._policies = snapshot.Writer(config, training.task, training.agent.policy, training.agent.value)
-        self._filming = Beside("writes the film")
-        self._frame: Work | None = None  # being written
+        self._writing = Beside("writes what has happened")
+        self._begun: list[Work] = []  # what may not be written yet, in its order
         self._kept = time.monotonic()
-        self.seconds: dict[str, float] = {}  # spent on the last iteration here, by part: on waiting for its trust region, and on writing
+        self.seconds: dict[str, float] = {}  # what the last iteration waited for here, by part: its trust region, and what is written
 
     def open(self, resumed: Resumed) -> None:
         """Says what begins or goes on."""
@@ -128,8 +129,7 @@ class Recorder:
         looked = iteration.seconds.get("trust_region", 0.0) + clock.seconds["trust_region"]
         iteration = iteration._replace(seconds={**iteration.seconds, "trust_region": looked, "recording": recording})
         numbers = metrics.metrics(iteration, self._config, at_once) | self._held_out(iteration)
-        storage.append_line(run.metrics, metrics.as_line(iteration, numbers))
-        self._events.write(iteration, metrics.curves(numbers))
+        self._begun.append(self._writing.begin(self._write, iteration, numbers))
         self._progress.update(iteration, numbers)
         clock.lap("summaries")
         if time.monotonic() - self._kept >= self._plan.checkpoint_seconds:
@@ -156,24 +156,29 @@ class Recorder:
         return metrics.heldout(found)
 
     def _film(self, k: int, learner: Learner, normaliser: Normaliser) -> None:
-        """Writes a frame beside what follows, most of which is waiting for the disk, when the one before it is there."""
-        self._end_of_film()
-        self._frame = self._filming.begin(
-            checkpoint.save_iterate, self._run.iterates, k, learner.theta, learner.phi, normaliser)
+        """Begins a frame, when what was begun before it is on the disk."""
+        self._all_written()
+        self._begun.append(self._writing.begin(
+            checkpoint.save_iterate, self._run.iterates, k, learner.theta, learner.phi, normaliser))
 
-    def _end_of_film(self) -> None:
-        """The last frame is on the disk. Errors: what its writing raised."""
-        if self._frame is not None:
-            self._frame.result()
-            self._frame = None  # only now: an interrupted wait is waited for again
+    def _write(self, iteration: Iteration, numbers: Mapping[str, float]) -> None:
+        """The numbers' line and events. Beside the next rollout, like the frame: most of it is waiting for the disk."""
+        storage.append_line(self._run.metrics, metrics.as_line(iteration, numbers))
+        self._events.write(iteration, metrics.curves(numbers))
+
+    def _all_written(self) -> None:
+        """What was begun is written. Errors: what its writing raised."""
+        while self._begun:
+            self._begun[0].result()
+            del self._begun[0]  # only now: an interrupted wait is waited for again
 
     def leave(self) -> None:
-        """Waits for the frame that is being written."""
-        self._filming.leave()
+        """Waits for what is being written."""
+        self._writing.leave()
 
     def keep(self, state: RunState) -> None:
-        """A checkpoint. Film and events first: a run continued from it writes only what follows."""
-        self._end_of_film()
+        """A checkpoint. Film, line and events first: a run continued from it writes only what follows."""
+        self._all_written()
         self._events.flush()
         checkpoint.save(self._run.checkpoints, state, self._config)
         self._kept = time.monotonic()
@@ -182,7 +187,7 @@ class Recorder:
         """The last frame of the film, final scores, the figure of the run, and the mark that it is finished."""
         run, config = self._run, self._config
         self._film(state.iteration, state.learner, state.normaliser)
-        self._end_of_film()
+        self._all_written()
         self._progress.close()
         rows = metrics.read(run.metrics)
         scores = metrics.final_scores(rows)

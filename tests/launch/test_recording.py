@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -10,9 +11,12 @@ import pytest
 from launch.training import recording
 from launch.training.plan import Plan
 from tests.test_training import small
-from tfpg import checkpoint
+from tfpg import checkpoint, storage
 from tfpg.errors import UserError
+from tfpg.report.progress import Progress
+from tfpg.report.summaries import Summaries
 from tfpg.run_directory import RunDirectory
+from tfpg.training import Training
 
 AT_EVERY_ITERATION = Plan(frozenset(), 0.0, 0, False, 0)
 
@@ -58,6 +62,70 @@ def test_a_frame_that_cannot_be_written_ends_the_training(run, monkeypatch, lost
         recording.train(directory, config, AT_EVERY_ITERATION)
     assert not directory.finished
     assert checkpoint.load(directory.checkpoints).state.iteration == lost
+
+
+def test_a_checkpoint_follows_the_lines_up_to_it(run, monkeypatch):
+    directory, config = run
+    save, append_line, written = checkpoint.save, storage.append_line, []
+
+    def slowly(*given):
+        time.sleep(0.1)
+        append_line(*given)
+
+    def saved(path, state, config):
+        written.append((state.iteration, len(storage.read_lines(directory.metrics))))
+        return save(path, state, config)
+
+    monkeypatch.setattr(storage, "append_line", slowly)
+    monkeypatch.setattr(checkpoint, "save", saved)
+    recording.train(directory, config, AT_EVERY_ITERATION)
+    assert written == [(1, 1), (2, 2), (3, 3), (3, 3)]
+
+
+def test_the_next_rollout_does_not_wait_for_the_line_and_the_events(run, monkeypatch):
+    directory, config = run
+    append_line, write, threads = storage.append_line, Summaries.write, []
+
+    def line(path, text):
+        threads.append(threading.current_thread())
+        time.sleep(0.1)  # a waiting thread takes up nothing: this one must have been taken up beside
+        append_line(path, text)
+
+    def events(self, *given):
+        threads.append(threading.current_thread())
+        write(self, *given)
+
+    monkeypatch.setattr(storage, "append_line", line)
+    monkeypatch.setattr(Summaries, "write", events)
+    with Training(config) as training, Summaries(directory.train) as summaries, Progress(config.num_iterations) as progress:
+        recorder = recording.Recorder(directory, config, Plan(frozenset(), 1e9, 0, False, 0), training, summaries, progress)
+        for iteration in training:
+            recorder.record(iteration)
+            while len(threads) < 2 * iteration.index + 2:
+                time.sleep(0.001)
+        recorder.leave()
+    assert len(threads) == 6 and threading.main_thread() not in threads
+    assert len(storage.read_lines(directory.metrics)) == 3
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+@pytest.mark.parametrize("place", [(storage, "append_line"), (Summaries, "write")])
+def test_a_line_or_an_event_that_cannot_be_written_ends_the_training(run, monkeypatch, place, lost):
+    directory, config = run
+    write, written = getattr(*place), []
+
+    def full(*given):
+        written.append(given)
+        if len(written) == lost + 1:
+            raise UserError("cannot write it: no space left on device.")
+        write(*given)
+
+    monkeypatch.setattr(*place, full)
+    with pytest.raises(UserError, match="no space left"):
+        recording.train(directory, config, AT_EVERY_ITERATION)
+    assert not directory.finished and len(written) == lost + 1
+    if lost:
+        assert checkpoint.load(directory.checkpoints).state.iteration == lost
 
 
 def test_what_only_the_final_evaluation_needs_is_not_imported_before_it():
