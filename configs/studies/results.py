@@ -53,6 +53,6 @@ STUDY = (
             Look("landscape", iterations=[0, 300], scale="small", flags=GROUND, algorithms=["trpo", "ppo"], seeds=[0]),
         ],
     ),
-    Agents(tasks=["Humanoid-v5"], algorithms=["trpo", "ppo"], seeds=range(2), looks=[Look("trust_region", scale="small")]),
+    Agents(tasks=["Humanoid-v5"], algorithms=["trpo", "ppo"], seeds=range(3), looks=[Look("trust_region", scale="small")]),
     Agents(tasks=["Hopper-v5"], algorithms=["ppo"], seeds=[0], variants=dict(ablation())),
 )

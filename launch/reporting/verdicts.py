@@ -10,7 +10,7 @@ from tfpg.claims import published
 from tfpg.claims.catalogue import CLAIMS, SOURCES
 from tfpg.claims.verdicts import FAILS, HOLDS
 from tfpg.report import captions
-from tfpg.report.page.contents import Cell, ClaimCard, Judged, Link, Ruling, Section, Table
+from tfpg.report.page.contents import Cell, ClaimCard, Judged, Line, Link, Ruling, Section, Table
 
 _KINDS = {HOLDS: "holds", FAILS: "fails"}
 _WORDS = ("A claim holds where the 95 % interval over agents lies beyond a margin that was fixed before any data, does not hold where it "
@@ -60,9 +60,10 @@ def _overview(verdicts: Sequence[Any], more: Sequence[Link]) -> Table:
         cells = []
         for task in tasks:
             of_task = [verdict for verdict in verdicts if verdict.claim == name and verdict.task == task]
-            said = "; ".join(f"{_presets(verdict)}: {verdict.verdict}" if len(of_task) > 1 else verdict.verdict for verdict in of_task)
-            kinds = {kind(verdict.verdict) for verdict in of_task}
-            cells.append(Cell(said or "–", kinds.pop() if len(kinds) == 1 else ""))
+            if len(of_task) > 1:
+                cells.append(Cell("", lines=tuple(Line(f"{_presets(one)}: {one.verdict}", kind(one.verdict)) for one in of_task)))
+            else:
+                cells.append(Cell(of_task[0].verdict, kind(of_task[0].verdict)) if of_task else Cell("–"))
         rows.append((Cell(f"{name}  {claim.text}", links=(Link("more", f"#{name}"),)), *cells))
     rows.append((Cell("every number of every statement, as JSON:", links=tuple(more)), *[""] * len(tasks)))
     return Table("claims", "All claims at a glance", ("claim", *tasks), tuple(rows))
@@ -82,8 +83,8 @@ def _judged(verdict: Any, links: Sequence[Link]) -> Judged:
 
 def _own(links: Sequence[Link], verdict: Any) -> tuple[Link, ...]:
     """Those to figures of the algorithms that the verdict is of, and of all."""
-    own = {f"figure: {captions.named(preset)}" for statement in verdict.statements for preset in statement.presets}
-    return tuple(link for link in links if not link.text.startswith("figure: ") or link.text in own)
+    own = {preset for statement in verdict.statements for preset in statement.presets}
+    return tuple(link for link in links if not link.preset or link.preset in own)
 
 
 def _what(statement: Any) -> str:

@@ -51,6 +51,21 @@ def test_a_verdict_leads_to_its_figure_and_the_figure_to_its_data(page):
     assert 'href="data/trust-regions-hopper-v5.nc"' in figure[:figure.index("</figure>")]
 
 
+def test_verdicts_of_several_algorithms_stand_under_each_other_each_in_its_colour(page):
+    overview = page[page.index("All claims at a glance"):page.index('id="C1"')]
+    lines = re.findall(r'<span class="line (\w+)">([^<]+)</span>', overview)
+    words = {"holds": "holds", "does not hold": "fails", "undecided": "undecided"}
+    assert len(lines) > 1
+    for kind, line in lines:
+        assert words[line.rpartition(": ")[2]] == kind
+
+
+def test_no_two_links_of_a_verdict_read_the_same_and_lead_elsewhere(page):
+    for judged in page[page.index('id="C1"'):].split('class="judged"')[1:]:
+        links = re.findall(r'<a href="(#[^"]+)">([^<]+)</a>', judged[:judged.index("</article>")] if "</article>" in judged else judged)
+        assert len({text for _, text in links}) == len(set(links)), links
+
+
 def test_figures_lie_beside_the_page_for_papers_and_for_tensorboard(study):
     figures = study[0] / "report" / "figures"
     names = {path.stem for path in figures.glob("*.png")}

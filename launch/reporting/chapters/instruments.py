@@ -48,7 +48,7 @@ def gains(found: Results, draw: Drawer) -> Chapter:
             picture = draw.picture(slug("steps", preset, task, scale), functools.partial(steps.gains, some), some)
             parts.append(picture)
             if picture is not None:
-                links.setdefault(("steps", task), []).append(to_figure(preset, picture.name))
+                links.setdefault(("steps", task), []).append(to_figure(preset, picture.name, *_which(scale, of_task)))
     words = (("The true return after an update less that before it, both played on the same start states and noise, over updates around each "
              "checkpoint."),)
     return Chapter(section("steps", "What single updates do", words, parts), links)
@@ -83,5 +83,10 @@ def _first_agents(instrument: str, datasets: Sequence[xr.Dataset], draw: Drawer,
             picture = draw.picture(slug(instrument, preset, task, scale), functools.partial(figure, shown), shown)
             parts.append(picture)
             if picture is not None:
-                links.setdefault((instrument, task), []).append(to_figure(preset, picture.name))
+                links.setdefault((instrument, task), []).append(to_figure(preset, picture.name, *_which(scale, some)))
     return parts, links
+
+
+def _which(scale: str, datasets: Sequence[xr.Dataset]) -> list[str]:
+    """The scale, where there are others."""
+    return [f"scale {scale}"] if len(by(datasets, "scale")) > 1 else []

@@ -51,7 +51,8 @@ def grounds_of(found: Results, draw: Drawer) -> Chapter:
                 parts.append(picture)
                 for claim in _EVIDENCE.get(name, ()):
                     if picture is not None:
-                        links.setdefault((claim, task), []).append(to_figure(preset, picture.name))
+                        which = [f"iteration {surfaces[name].attrs['iteration']}", *([f"scale {scale}"] if len(scales) > 1 else [])]
+                        links.setdefault((claim, task), []).append(to_figure(preset, picture.name, *which))
     others = len({key[:2] + key[3:] for key in runs}) - len({key[:2] for key in shown})
     words = [("True return and surrogate over the algorithm's step and a random direction. The surface illustrates; statements are made from the "
              "slices, where the step is compared with random directions of equal norm. Points that were not computed are holes. Surfaces are "

@@ -60,6 +60,6 @@ def interval(one: xr.Dataset, name: str) -> str:
     return number(value) + (f" [{number(low)}, {number(high)}]" if np.isfinite([low, high]).all() else "")
 
 
-def to_figure(preset: str, name: str) -> Link:
-    """A link to the figure of one algorithm. Args: name: its place on the page."""
-    return Link(f"figure: {captions.named(preset)}", f"#{name}")
+def to_figure(preset: str, name: str, *what: str) -> Link:
+    """A link to a figure of one algorithm. Args: name: its place on the page. what: tells it from others of the algorithm."""
+    return Link(f"figure: {', '.join((captions.named(preset), *what))}", f"#{name}", preset)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.report import surfaces
 from tfpg.report.page import grounds, rendering
-from tfpg.report.page.contents import Cell, ClaimCard, Grounds, Judged, Link, Page, Picture, Ruling, Section, Table
+from tfpg.report.page.contents import Cell, ClaimCard, Grounds, Judged, Line, Link, Page, Picture, Ruling, Section, Table
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
@@ -65,6 +65,13 @@ def test_a_linked_picture_is_shown_once_with_its_words_as_text():
     outline = Outline(text)
     assert outline.alts.count("shown") == 1 and outline.sources.count("figures/two.png") == 1
     assert "n = 3" in text[text.index("<summary>its words as text"):]
+
+
+def test_a_cell_of_several_lines_has_each_in_its_kind():
+    table = Table("t", "A table", ("claim", "task"), (("C1", Cell("", lines=(Line("PPO: holds", "holds"), Line("TRPO: undecided", "undecided")))),))
+    text = rendering.html(page(parts=(table,)))
+    Outline(text)
+    assert '<span class="line holds">PPO: holds</span><span class="line undecided">TRPO: undecided</span>' in text
 
 
 def test_pictures_have_alternative_texts_and_words_are_escaped():

@@ -11,6 +11,7 @@ class Link(NamedTuple):
 
     text: str
     href: str
+    preset: str = ""  # the algorithm that it shows; empty: all of them
 
 
 class Picture(NamedTuple):
@@ -27,12 +28,20 @@ class Picture(NamedTuple):
     size: tuple[int, int]  # pixels
 
 
+class Line(NamedTuple):
+    """One of several things that a cell says."""
+
+    text: str
+    kind: str  # as a cell's
+
+
 class Cell(NamedTuple):
     """A table's cell that is more than its text."""
 
     text: str
     kind: str = ""  # number, holds, fails, undecided
     links: tuple[Link, ...] = ()
+    lines: tuple[Line, ...] = ()  # under its text
 
 
 class Table(NamedTuple):
