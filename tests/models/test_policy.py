@@ -106,6 +106,22 @@ def test_a_small_gaussian_kl_is_right_in_float32():
 
 @every_mode
 @kinds
+def test_a_distribution_that_is_only_looked_at_says_the_same(run, discrete):
+    pi = make(discrete)
+    old, new, obs = random_theta(pi), random_theta(pi, 1), observations()
+    actions = pi.greedy(random_theta(pi, 2), obs)
+
+    def numbers(of):
+        return of(old, obs).kl_divergence(of(new, obs)), of(new, obs).kl_divergence(of(old, obs)), of(new, obs).log_prob(actions)
+
+    found, expected = run(lambda: numbers(lambda t, o: pi.looked_at(pi.parameters(t, o))))(), run(lambda: numbers(pi))()
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape == (B,)
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@every_mode
+@kinds
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_everything_follows_the_dtype_of_theta(run, discrete, dtype):
     pi = make(discrete)

@@ -190,8 +190,13 @@ class Agent:
         return self.policy.parameters(theta_old, obs), later_obs
 
     def _looked(self, old, theta, thetas, batch, later_obs):
+        policy = self.policy
+
+        def pi(theta, obs):
+            return policy.looked_at(policy.parameters(theta, obs))
+
         return distances.looked_at(
-            self.policy, self.policy.distribution(old), theta, batch, self.config.algorithm, thetas=thetas, later_obs=later_obs)
+            pi, policy.looked_at(old), theta, batch, self.config.algorithm, thetas=thetas, later_obs=later_obs)
 
     def _stepped_policy(self, learner, batch, draws, plan):
         config = self.config

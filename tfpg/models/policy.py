@@ -69,6 +69,11 @@ class Policy:
         """The distribution with these parameters."""
         return self._family.distribution(parameters)
 
+    def looked_at(self, parameters) -> tfd.Distribution:
+        """The distribution, equal to rounding, for who does not differentiate it: numbers that are the same in every row are computed
+        once. Of a look at an update the exponentials and logarithms of all rows' standard deviations would be a seventh."""
+        return self.distribution(self._family.one_row(parameters))
+
     def act(self, theta, obs, noise) -> Tensor:
         """An action for each observation, the policy's when `noise` is from `draw_noise`.
 
@@ -167,6 +172,9 @@ class Gaussian:
         # an error of 2e-7 that averaging does not remove; step sizes annealed to zero make KLs below that.
         return tfd.Independent(tfd.Normal(parameters.mean, tf.exp(parameters.log_std)), 1)
 
+    def one_row(self, parameters: GaussianParameters) -> GaussianParameters:
+        return parameters._replace(log_std=parameters.log_std[..., :1, :])
+
     def act(self, parameters: GaussianParameters, noise) -> Tensor:
         std = _whole_packets(tf.exp, parameters.log_std[..., :1, :])  # all rows are alike
         return parameters.mean + std * tf.cast(noise, parameters.mean.dtype)
@@ -194,6 +202,9 @@ class Categorical:
 
     def distribution(self, parameters: CategoricalParameters) -> tfd.Distribution:
         return tfd.Categorical(logits=parameters.logits)
+
+    def one_row(self, parameters: CategoricalParameters) -> CategoricalParameters:
+        return parameters
 
     def act(self, parameters: CategoricalParameters, noise) -> Tensor:
         return tf.argmax(parameters.logits + tf.cast(noise, parameters.logits.dtype), -1, tf.int32)
