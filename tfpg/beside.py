@@ -2,7 +2,8 @@
 
     work = beside.begin(function, …)      the helper takes it up when it is free
     …
-    work.result()                         nobody has: then it is done here, now"""
+    work.result()                         nobody has: then it is done here, now
+    work.wait()                           nobody has: then the helper will"""
 
 from __future__ import annotations
 
@@ -28,6 +29,10 @@ class Work:
             self._found.append(self._function(*self._arguments))
         return self._found[0] if self._found else self._future.result()
 
+    def wait(self) -> Any:
+        """As `result`, but the helper does it in any case: an interrupt ends the wait, not the work, so nothing is begun twice."""
+        return self._future.result()
+
 
 class Beside:
     """A thread that helps the one that has it. TensorFlow's programs run in it for themselves, outside Python's lock."""
@@ -42,10 +47,11 @@ class Beside:
         self._begun = [*(each for each in self._begun if not each.done()), work]  # what is done holds its arguments
         return work
 
-    def leave(self) -> None:
-        """Takes back what nobody has taken up, and waits for what is under way: an error must not leave it to be waited for at
-        the exit."""
+    def leave(self, *, take_back: bool = True) -> None:
+        """Takes back what nobody has taken up, or has it done, and waits for what is under way: an error must not leave it to be
+        waited for at the exit."""
         begun, self._begun = [work._future for work in self._begun], []
-        for future in begun:
-            future.cancel()
+        if take_back:
+            for future in begun:
+                future.cancel()
         concurrent.futures.wait(begun)

@@ -42,6 +42,8 @@ STUDY = (
             Look("gradients", iterations=[0, 300], scale="small", algorithms=["trpo", "ppo"], seeds=[1, 2]),
             Look("values", iterations=[0, 300], scale="small", algorithms=["trpo", "ppo"], seeds=[1, 2]),
             Look("steps", iterations=CHECKPOINTS, scale="small", algorithms=["trpo", "ppo"], seeds=[1, 2, 3]),
+            Look("gradients", iterations=CHECKPOINTS, scale="small", algorithms=["ppo_m"], seeds=[0]),
+            Look("values", iterations=CHECKPOINTS, scale="small", algorithms=["ppo_m"], seeds=[0]),
         ],
     ),
     Agents(
@@ -51,6 +53,8 @@ STUDY = (
         looks=[
             Look("trust_region", scale="small"),
             Look("landscape", iterations=[0, 300], scale="small", flags=GROUND, algorithms=["trpo", "ppo"], seeds=[0]),
+            Look("gradients", iterations=[0, 300], scale="small", algorithms=["trpo", "ppo"], seeds=[0]),
+            Look("values", iterations=[0, 300], scale="small", algorithms=["trpo", "ppo"], seeds=[0]),
         ],
     ),
     Agents(tasks=["Humanoid-v5"], algorithms=["trpo", "ppo"], seeds=range(3), looks=[Look("trust_region", scale="small")]),

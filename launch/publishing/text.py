@@ -11,7 +11,6 @@ from launch.shared.gathering import Results
 from tfpg.claims import published
 from tfpg.claims.catalogue import CLAIMS
 from tfpg.report import captions
-from tfpg.run_directory import RunDirectory
 
 
 class Made(NamedTuple):
@@ -29,7 +28,7 @@ def readme(title: str, about: str, found: Results, verdicts: Sequence[Any], made
     theirs = (f"Means over agents with 95 % intervals, of the episodes of the last 5 iterations. Published: {published.SOURCE}, at least "
               f"{published.AGENTS} agents each, 95 % bootstrap intervals, on {published.VERSION} tasks, which differ a little from ours: compare "
               "order and shape.")
-    parts = [f"# {title}", about, _agents([*found.runs, *found.variants, *found.copies]),
+    parts = [f"# {title}", about, _agents(found),
              "Every number here comes from the files beside it; `report/report.html` has them all with their figures.",
              "## Verdicts", claims_table(verdicts), rules, *([findings.strip()] if findings.strip() else []), "## Statistics", statements_table(verdicts),
              "## Final returns", scores_table(found), theirs,
@@ -89,14 +88,17 @@ def scores_table(found: Results) -> str:
     return _table(("algorithm", "task", "agents", "final return", "IQM", "best iteration", "published final return"), rows)
 
 
-def _agents(runs: Sequence[RunDirectory]) -> str:
-    configs = [run.config for run in runs]
-    cells: dict[tuple[str, str], list[int]] = {}
-    for config in configs:
-        cells.setdefault((config.env, config.preset), []).append(config.seed)
-    rows = [(captions.named(preset), task, str(len(seeds)), ", ".join(map(str, sorted(set(seeds))))) for (task, preset), seeds in cells.items()]
-    pairs = ", ".join(f"{steps:,}" for steps in sorted({config.total_steps for config in configs}))
-    return f"{len(configs)} agents, {pairs} pairs each:\n\n" + _table(("algorithm", "task", "agents", "seeds"), rows)
+def _agents(found: Results) -> str:
+    cells: dict[tuple[str, str, str], list[int]] = {}
+    for what, runs in (("", found.runs), (", variants of its settings", found.variants)):
+        for run in runs:
+            cells.setdefault((run.config.env, run.config.preset, what), []).append(run.config.seed)
+    rows = [(captions.named(preset) + what, task, str(len(seeds)), ", ".join(map(str, sorted(set(seeds)))))
+            for (task, preset, what), seeds in sorted(cells.items(), key=lambda cell: (cell[0][2], cell[0][0], cell[0][1]))]
+    agents = [*found.runs, *found.variants]
+    pairs = ", ".join(f"{steps:,}" for steps in sorted({run.config.total_steps for run in agents}))
+    twice = f" ({len(found.copies)} of them under two names)" if found.copies else ""
+    return f"{len(agents)} agents{twice}, {pairs} pairs each:\n\n" + _table(("algorithm", "task", "agents", "seeds"), rows)
 
 
 def _made(made: Made, found: Results) -> str:

@@ -169,12 +169,12 @@ class Recorder:
     def _all_written(self) -> None:
         """What was begun is written. Errors: what its writing raised."""
         while self._begun:
-            self._begun[0].result()
+            self._begun[0].wait()  # a line that an interrupt broke off here would be written twice
             del self._begun[0]  # only now: an interrupted wait is waited for again
 
     def leave(self) -> None:
-        """Waits for what is being written."""
-        self._writing.leave()
+        """Waits for what is being written; errors of it are for who asks next."""
+        self._writing.leave(take_back=False)
 
     def keep(self, state: RunState) -> None:
         """A checkpoint. Film, line and events first: a run continued from it writes only what follows."""

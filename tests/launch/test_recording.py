@@ -84,28 +84,41 @@ def test_a_checkpoint_follows_the_lines_up_to_it(run, monkeypatch):
 
 def test_the_next_rollout_does_not_wait_for_the_line_and_the_events(run, monkeypatch):
     directory, config = run
-    append_line, write, threads = storage.append_line, Summaries.write, []
+    append_line, write, recorded, written = storage.append_line, Summaries.write, threading.Event(), []
 
     def line(path, text):
-        threads.append(threading.current_thread())
-        time.sleep(0.1)  # a waiting thread takes up nothing: this one must have been taken up beside
+        assert recorded.wait(60)  # whoever waits for the line within `record` waits until this fails
         append_line(path, text)
 
     def events(self, *given):
-        threads.append(threading.current_thread())
+        assert recorded.wait(60)
         write(self, *given)
+        written.append(given)
 
     monkeypatch.setattr(storage, "append_line", line)
     monkeypatch.setattr(Summaries, "write", events)
     with Training(config) as training, Summaries(directory.train) as summaries, Progress(config.num_iterations) as progress:
         recorder = recording.Recorder(directory, config, Plan(frozenset(), 1e9, 0, False, 0), training, summaries, progress)
         for iteration in training:
+            recorded.clear()
             recorder.record(iteration)
-            while len(threads) < 2 * iteration.index + 2:
-                time.sleep(0.001)
+            recorded.set()
+            recorder.keep(iteration.state)
+            assert len(storage.read_lines(directory.metrics)) == len(written) == iteration.index + 1
         recorder.leave()
-    assert len(threads) == 6 and threading.main_thread() not in threads
-    assert len(storage.read_lines(directory.metrics)) == 3
+
+
+def test_the_last_line_is_there_however_late_the_helper_is(run, monkeypatch):
+    directory, config = run
+    save_iterate = checkpoint.save_iterate
+
+    def slowly(*given):  # the line waits behind the film until the training has ended
+        time.sleep(0.3)
+        return save_iterate(*given)
+
+    monkeypatch.setattr(checkpoint, "save_iterate", slowly)
+    recording.train(directory, config, Plan(frozenset(), 1e9, 0, False, 0))
+    assert directory.finished and len(storage.read_lines(directory.metrics)) == 3
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])

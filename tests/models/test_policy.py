@@ -106,18 +106,22 @@ def test_a_small_gaussian_kl_is_right_in_float32():
 
 @every_mode
 @kinds
-def test_a_distribution_that_is_only_looked_at_says_the_same(run, discrete):
+@pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 2e-5), (tf.float64, 1e-12)])
+@pytest.mark.parametrize("rows", [1, B])
+def test_a_distribution_that_is_only_looked_at_says_the_same(run, discrete, dtype, tolerance, rows):
     pi = make(discrete)
-    old, new, obs = random_theta(pi), random_theta(pi, 1), observations()
-    actions = pi.greedy(random_theta(pi, 2), obs)
+    old, new, other, obs = (tf.cast(x, dtype) for x in (
+        random_theta(pi), random_theta(pi, 1), random_theta(pi, 2), observations()[:rows]))
+    actions = pi.greedy(other, obs)
 
     def numbers(of):
-        return of(old, obs).kl_divergence(of(new, obs)), of(new, obs).kl_divergence(of(old, obs)), of(new, obs).log_prob(actions)
+        return (of(old, obs).kl_divergence(of(new, obs)), of(new, obs).kl_divergence(of(old, obs)), of(new, obs).log_prob(actions),
+                of(new, obs).entropy())
 
     found, expected = run(lambda: numbers(lambda t, o: pi.looked_at(pi.parameters(t, o))))(), run(lambda: numbers(pi))()
-    for one, other in zip(found, expected, strict=True):
-        assert one.shape == other.shape == (B,)
-        np.testing.assert_allclose(one, other, rtol=1e-12)
+    for one, same in zip(found, expected, strict=True):
+        assert one.shape == same.shape == (rows,)
+        np.testing.assert_allclose(one, same, rtol=tolerance, atol=tolerance)
 
 
 @every_mode

@@ -8,7 +8,19 @@ import pytest
 
 from tests.report import surfaces
 from tfpg.report.page import grounds, rendering
-from tfpg.report.page.contents import Cell, ClaimCard, Grounds, Judged, Line, Link, Page, Picture, Ruling, Section, Table
+from tfpg.report.page.contents import (
+    Cell,
+    ClaimCard,
+    Grounds,
+    Judged,
+    Line,
+    Link,
+    Page,
+    Picture,
+    Ruling,
+    Section,
+    Table,
+)
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
