@@ -31,8 +31,10 @@ def test_the_parts_sum_to_the_whole(subject):
 
 def test_every_iteration_is_recorded_as_in_a_run(subject):
     one, directory = subject
+    one._recorder.leave()  # lines are written beside what follows
     before = len(metrics(directory / "run"))
     one.iterations(0.0)
+    one._recorder.leave()
     assert len(metrics(directory / "run")) == before + 1 == len(list((directory / "run" / "iterates").glob("*.npz")))
 
 
