@@ -79,6 +79,7 @@ def test_the_text_beside_has_verdicts_scores_and_the_commands(published):
     source, output, out = published
     text = (output / "README.md").read_text()
     assert "| C5 | TRPO keeps its mean-KL region (SEED, IM) | **" in text
+    assert "| PPO | Hopper-v5 | 3 | 0, 1, 2 |" in text and "| PPO, variants of its settings | Hopper-v5 | " in text
     assert "| TRPO | Hopper-v5 | 3 | " in text and "2,043 [1,948, 2,136], Hopper-v2" in text
     assert "python -m launch.study madeup" in text
     assert "| C7 | Hopper-v5 | PPO: log of the largest" in text and "PPO: PPO" not in text
